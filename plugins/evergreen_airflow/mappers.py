@@ -55,7 +55,7 @@ class ModelMapper(PartitionMapper):
         self.model = model
         self.dataset = dataset
         self.calendar = calendar if isinstance(calendar, Calendar) else Calendar(Grain(*calendar[:2]), calendar[2])  # type: ignore[arg-type]
-        self.rows_grain = rows_grain if isinstance(rows_grain, Grain) else Grain(*rows_grain)  # type: ignore[arg-type]
+        self.rows_grain = rows_grain if isinstance(rows_grain, Grain) else Grain(*rows_grain)
 
     @property
     def grain(self) -> Grain:

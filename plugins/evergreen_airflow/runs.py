@@ -117,11 +117,11 @@ def _resolve(context: Context, parameter: str, grain: Grain | None) -> Partition
     if given and key and given != key:
         raise ConfigError(
             f"This run of {run.dag_id} has the partition key {key} and the parameter {parameter!r} {given}: one run is about one "
-            f"{grain.unit}, so nothing was done. Trigger it again with the {grain.unit} as partition key, and without {parameter}."
+            f"{grain.noun}, so nothing was done. Trigger it again with the {grain.noun} as partition key, and without {parameter}."
         )
     if partition := key or given:
         return partition
     raise ConfigError(
-        f"This run of {run.dag_id} has neither a partition key nor the parameter {parameter!r}, so its {grain.unit} is "
+        f"This run of {run.dag_id} has neither a partition key nor the parameter {parameter!r}, so its {grain.noun} is "
         f"unknown. Trigger it again with a partition key such as {grain.example}, or set {parameter}."
     )

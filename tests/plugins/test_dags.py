@@ -83,6 +83,14 @@ RUNS = [  # a cron expression, a grain and a time zone, and a partition that has
     ("0 6 * * 1", "week", "UTC", "2013-03-11"),
     ("0 6 3 * *", "month", "UTC", "2013-03-01"),
     ("0 6 1 1,4,7,10 *", "quarter", "UTC", "2013-04-01"),
+    ("0 6 * * 0", "week from Sunday", "America/New_York", "2013-03-10"),
+    ("20 */6 * * *", "6 hours", "UTC", "2013-03-10T0600Z"),
+    ("20 */6 * * *", "6 hours", "America/New_York", "2013-03-10T0600"),
+    ("20 */6 * * *", "6 hours", "America/New_York", "2013-11-03T0600"),
+    ("30 6,18 * * *", "0 6,18 * * *", "Europe/Berlin", "2013-03-30T1800"),
+    ("15 6,18 * * *", "15 6,18 * * *", "Europe/London", "2013-10-27T0615"),
+    ("0 0 1,16 * *", "0 0 1,16 * *", "America/New_York", "2013-03-16"),
+    ("30 6 * * 1-5", "0 6 * * 1-5", "Asia/Kathmandu", "2013-03-08T0600"),
 ]
 
 

@@ -16,13 +16,15 @@ from include.evergreen.config import Catalog, DatasetConfig
 from include.evergreen.data.partitions import PartitionVersion, publish_partition
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.grain import Grain, Partition
+from include.evergreen.foundation.numbering import is_cron
 from include.evergreen.foundation.span import Span
 from include.evergreen.state import storage
 
 MODEL, SHOPS = "takings", 12
 CRONS = {
     "15min": "*/15 * * * *", "30min": "*/30 * * * *", "hour": "10 * * * *", "day": "0 6 * * *", "week": "0 6 * * 1", "month": "0 6 3 * *",
-    "quarter": "0 6 1 1,4,7,10 *", "year": "0 6 2 1 *",
+    "quarter": "0 6 1 1,4,7,10 *", "year": "0 6 2 1 *", "6 hours": "0 */6 * * *", "week from Saturday": "0 6 * * 6",
+    "week from Sunday": "0 6 * * 0",
 }  # fmt: skip
 DATASET = """\
 name: {name}
@@ -115,9 +117,8 @@ class Shape:
         return Catalog(folder)
 
     def _dataset(self, name: str, grain: Grain, known: str, column: str, start: str) -> str:
-        return DATASET.format(
-            name=name, cron=CRONS[grain.unit], start=start, unit=grain.unit, timezone=grain.timezone, known=known, column=column
-        )
+        unit, cron = f'"{grain.unit}"' if is_cron(grain.unit) else grain.unit, CRONS.get(grain.unit, grain.unit)
+        return DATASET.format(name=name, cron=cron, start=start, unit=unit, timezone=grain.timezone, known=known, column=column)
 
 
 def counted(grain: Grain, days: int) -> Span:

@@ -34,6 +34,7 @@ from tests.unit.shop_of_any_grain import MODEL, SHOPS, Shape, deliver, deliver_a
 HOUR, DAY, WEEK, MONTH, QUARTER, NEW_YORK = (
     Grain("hour"), Grain(), Grain("week"), Grain("month"), Grain("quarter"), Grain("day", "America/New_York"),
 )  # fmt: skip
+SHIFT = Grain("0 6,18 * * *", "Europe/Berlin")
 SHAPES = {
     "half-hours, prices of the day before": Shape(Grain("30min"), DAY, "lag: 1 hour", "lag: 1 day", 3, 2, 1, 1, "2013-03-10"),
     "hours, prices of the hour before": Shape(HOUR, HOUR, "lag: 1 hour", "lag: 1 hour", 3, 2, 1, 1, "2013-03-08"),
@@ -49,6 +50,18 @@ SHAPES = {
     "days of which all is told a day ahead": Shape(
         DAY, HOUR, "lag: 2 days", "lag: 8 hours", 12, 6, 3, 2, "2013-02-25", "hours_after_partition: -8", "hours_after_partition: -7"
     ),
+    "weeks from Sunday, prices of the shift before": Shape(
+        Grain("week from Sunday", "America/New_York"), SHIFT, "lag: 1 week", "lag: 12 hours", 84, 42, 21, 7, "2013-03-03"
+    ),
+    "six hours of New York, prices of the week from Saturday before": Shape(
+        Grain("6 hours", "America/New_York"), Grain("week from Saturday"), "lag: 6 hours", "lag: 1 week", 7, 3, 2, 7, "2013-03-04"
+    ),
+    "shifts of Berlin, prices of the six hours before": Shape(
+        SHIFT, Grain("6 hours"), "lag: 1 partition", "lag: 6 hours", 6, 3, 2, 1, "2013-03-26"
+    ),
+    "half months, prices of the week before": Shape(
+        Grain("0 0 1,16 * *"), WEEK, "lag: 1 partition", "lag: 1 week", 150, 90, 45, 31, "2013-01-01"
+    ),
     "quarters": Shape(QUARTER, QUARTER, "lag: 1 quarter", "lag: 1 quarter", 1000, 368, 184, 92, "2013-01-01"),
 }
 AS_OF = {
@@ -58,11 +71,21 @@ AS_OF = {
     "week": "2013-06-03",
     "month": "2014-06-01",
     "quarter": "2016-01-01",
+    "week from Sunday": "2013-06-02",
+    "6 hours": "2013-03-12T0600",
+    "0 6,18 * * *": "2013-04-02T0600",
+    "0 0 1,16 * *": "2013-06-16",
 }
 
 
-LIVED = ["hours, prices of the month before", "months, prices of the quarter before"]  # others: tests/unit/test_shapes.py
-EXAMINED = ["hours, prices of the month before", "days of New York, prices of the hour before", "days of which all is told a day ahead"]
+OVER_A_CHANGE = "six hours of New York, prices of the week from Saturday before"  # the clock is put forward two days before as_of
+LIVED = ["hours, prices of the month before", "months, prices of the quarter before", OVER_A_CHANGE]  # others: tests/unit/test_shapes.py
+EXAMINED = [
+    OVER_A_CHANGE,
+    "hours, prices of the month before",
+    "days of New York, prices of the hour before",
+    "days of which all is told a day ahead",
+]
 
 
 @pytest.fixture(params=SHAPES)

@@ -79,8 +79,8 @@ def ingest(arguments: argparse.Namespace) -> int:
     )
     if not 0 < len(days) <= longest:
         raise ConfigError(
-            f"{dataset.name}: the range {arguments.first} to {arguments.last} has {len(days)} {dataset.grain.unit}s; "
-            f"give 1 to {longest}, the first {dataset.grain.unit} first."
+            f"{dataset.name}: the range {arguments.first} to {arguments.last} has {len(days)} {dataset.grain.noun}s; "
+            f"give 1 to {longest}, the first {dataset.grain.noun} first."
         )
     lines, stopped = [], 0
     with progress() as show:

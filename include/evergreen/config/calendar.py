@@ -9,6 +9,7 @@ from itertools import count, pairwise
 from zoneinfo import ZoneInfo
 
 from include.evergreen.foundation.grain import DAILY, Grain, Partition, starting_within
+from include.evergreen.foundation.numbering import IN_UTC, is_cron, times_of_day
 from include.evergreen.foundation.span import Span
 
 _TIMES = 64  # of a cron expression that are looked at: more than two days of half-hours, two months of days, years of the rest
@@ -146,7 +147,11 @@ def _makes_all(cron: str, grain: Grain) -> bool:
         return False
     if cron.startswith("@") or grain.unit in ("month", "quarter", "year"):  # the times are those of years
         return True
-    return set(fields[1:] if not grain.is_of_days else fields[2:4]) == {"*"}
+    if is_cron(grain.unit):
+        return fields[2:] == tuple(grain.unit.split()[2:]) and len(times_of_day(cron)) == len(times_of_day(grain.unit))
+    if grain.is_of_days:
+        return set(fields[2:4]) == {"*"}
+    return fields[2:] == _ANY_DAY and (grain.unit not in IN_UTC or fields[1] == "*")
 
 
 @lru_cache(maxsize=4096)  # a training asks of each partition again for all those whose labels may stand in it

@@ -41,13 +41,12 @@ from include.evergreen.config.metrics import (
     parse_sliced,
 )
 from include.evergreen.config.models import AfterPartition, DatasetConfig, Input, ModelConfig, Reference, Rule, Volume
-from include.evergreen.config.schedule import cron_problem, skipped_time
+from include.evergreen.config.schedule import A_YEAR, clock_problem, cron_problem
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Grain, Partition
 from include.evergreen.foundation.span import MINUTES, MONTHS, WEEK, Span
 
-A_YEAR = 366  # days, in which every cron expression that comes round has come round
 SOME_DAY = dt.date(2013, 12, 31)
 READS_SPANS = ("window", "trailing", "latest", "lookup")  # of the reader
 LOOKED_AT = 2000  # partitions, in which a schedule shows what it leaves out
@@ -91,12 +90,12 @@ def catalog_warnings(catalog: Catalog) -> list[str]:
     for name in catalog.model_names():
         model = catalog.model(name)
         grain, kinds = model.grain, model.gate.judged_by_days
-        held_out, unit = _most_made(model, model.train.holdout), grain.unit
+        held_out, unit = _most_made(model, model.train.holdout), grain.noun
         if kinds and held_out < ENOUGH_DAYS:
             text = (
                 f"{held_out} {unit}s are few to show how {unit}s differ, so the intervals of {' and '.join(kinds)} are wide and only large "
                 f"differences pass; {_enough(model, model.train.holdout, ENOUGH_DAYS)} or more are better, or gate.resample: rows if the "
-                f"rows of a {unit} are independent"
+                f"rows of {grain.a_partition} are independent"
             )
             warnings += describe(catalog.model_path(name), [(("train", "holdout"), text)])
         warnings += describe(catalog.model_path(name), list(_rollout_warnings(catalog, model)))
@@ -127,12 +126,8 @@ def _of_dataset(dataset: DatasetConfig) -> Iterator[tuple[Key, str]]:
                     yield ("expectations", index, "arguments", key), _unknown("column", column, columns)
     yield from _dataset_span_problems(dataset)
     schedule = dataset.schedule
-    if moment := skipped_time(schedule):
-        text = (
-            f"{schedule.cron!r} comes round at {moment:%H:%M}, which {moment:%Y-%m-%d} does not have in {schedule.timezone}: with a "
-            f"run_offset below 0 the partition before it would get no run. Choose an hour over which no clock is put forward"
-        )
-        yield ("schedule", "cron"), text
+    if problem := clock_problem(schedule, dataset.grain):
+        yield ("schedule", "cron"), problem
 
 
 def _dataset_span_problems(dataset: DatasetConfig) -> Iterator[tuple[Key, str]]:
@@ -161,7 +156,7 @@ def _reference_problems(dataset: DatasetConfig, known: list[str], datasets: dict
             grains = dataset.grain, datasets[reference.dataset].grain
             if grains[0] != grains[1]:
                 text = (
-                    f"the partitions of {reference.dataset} are {grains[1].unit}s and those of this dataset {grains[0].unit}s, so nothing "
+                    f"the partitions of {reference.dataset} are {grains[1].noun}s and those of this dataset {grains[0].noun}s, so nothing "
                     f"would be found in it; name a dataset of the same grain"
                 )
                 yield ("references", index, "dataset"), text
@@ -359,9 +354,14 @@ def _read_as_of(model: ModelConfig, dataset: DatasetConfig) -> list[tuple[Partit
 
 
 def _schedule_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
-    if model.train.schedule and (problem := cron_problem(model.train.schedule.cron, model.grain)):
+    key = ("train", "schedule", "cron")
+    if model.train.schedule is None:
+        return
+    if problem := cron_problem(model.train.schedule.cron, model.grain):
         _, text = problem
-        yield ("train", "schedule", "cron"), f"{text}; as_of is a {model.grain.unit}, as the partitions of {model.rows} are"
+        yield key, f"{text}; as_of is {model.grain.a_partition}, as the partitions of {model.rows} are"
+    elif text := clock_problem(model.train.schedule, model.grain):
+        yield key, text
 
 
 def _spans(model: ModelConfig) -> Iterator[tuple[Key, Span | None, str, Span]]:
@@ -412,15 +412,15 @@ def _span_problem(span: Span, dataset: DatasetConfig, longest: Span) -> str:
     most = grain.partitions_in(longest)
     if not grain.is_whole(span):
         nearest = grain.span_of(grain.partitions_in(span))
-        return f"{span} is no whole number of {grain.unit}s, which the partitions of {dataset.name} are; write {nearest}"
+        return f"{span} is no whole number of {grain.noun}s, which the partitions of {dataset.name} are; write {nearest}"
     if grain.partitions_in(span) > most:
-        return f"{span} is too long: partitions of {dataset.name} are {grain.unit}s; allowed: up to {most} partitions"
+        return f"{span} is too long: partitions of {dataset.name} are {grain.noun}s; allowed: up to {most} partitions"
     return ""
 
 
 def _window_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
     """Spans that do not go together when they are counted in the partitions of the model."""
-    calendar, train, retrain, unit = model.calendar, model.train, model.retrain, model.grain.unit
+    calendar, train, retrain, unit = model.calendar, model.train, model.retrain, model.grain.noun
     held_out, least, window = (_most_made(model, span) for span in (train.holdout, train.min_history, train.window))
     left = least - held_out
     if left < 1:
@@ -449,7 +449,8 @@ def _window_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
     if held_out == 1 and (kinds := model.gate.judged_by_days):
         text = (
             f"{train.holdout} does not show how {unit}s differ, so {' and '.join(kinds)} would never be evaluated; use "
-            f"{_enough(model, train.holdout, ENOUGH_DAYS)} or more, or gate.resample: rows if the rows of a {unit} are independent"
+            f"{_enough(model, train.holdout, ENOUGH_DAYS)} or more, or gate.resample: rows if the rows of {model.grain.a_partition} are "
+            f"independent"
         )
         yield ("train", "holdout"), text
     for index, rule in enumerate(retrain.rules):
@@ -493,7 +494,7 @@ def _counted(number: int, unit: str) -> str:
 
 def _rollout_problems(model: ModelConfig, rows: DatasetConfig) -> Iterator[tuple[Key, str]]:
     """A roll-out that could never be decided, or never divide the rows."""
-    rollout, unit = model.rollout, model.grain.unit
+    rollout, unit = model.rollout, model.grain.noun
     if not rollout.steps:
         return
     if model.gate.against_champion is None:
@@ -505,7 +506,7 @@ def _rollout_problems(model: ModelConfig, rows: DatasetConfig) -> Iterator[tuple
     if rollout.partitions == 1 and model.gate.resample == "days":
         text = (
             f"1 does not show how {unit}s differ, so nothing would ever be decided; use {ENOUGH_DAYS} or more, or gate.resample: rows if "
-            f"the rows of a {unit} are independent"
+            f"the rows of {model.grain.a_partition} are independent"
         )
         yield ("rollout", "partitions"), text
     if max(rollout.steps) and not rows.keys:
@@ -517,7 +518,7 @@ def _rollout_warnings(catalog: Catalog, model: ModelConfig) -> Iterator[tuple[Ke
     rollout, grain = model.rollout, model.grain
     if not rollout.steps:
         return
-    unit, count = grain.unit, rollout.partitions
+    unit, count = grain.noun, rollout.partitions
     if count < ENOUGH_DAYS and model.gate.resample == "days":
         text = f"{count} {unit}s are few to show how {unit}s differ, so only large differences are seen; {ENOUGH_DAYS} or more are better"
         yield ("rollout", "partitions"), text
@@ -528,7 +529,8 @@ def _rollout_warnings(catalog: Catalog, model: ModelConfig) -> Iterator[tuple[Ke
     if wait > grain.end(last) - grain.start(first):
         whole = len(rollout.steps) * (grain.end(last) - grain.start(first) + wait)
         text = (
-            f"the labels of a {unit} come {_in_days(wait)} after it, so that each step of {count} {unit}s is decided so much later: a "
+            f"the labels of {grain.a_partition} come {_in_days(wait)} after it, so that each step of {count} {unit}s is decided so much "
+            f"later: a "
             f"whole roll-out takes about {_in_days(whole)}"
         )
         yield ("rollout", "partitions"), text
@@ -673,7 +675,7 @@ def _late_label_problems(model: ModelConfig, rows: DatasetConfig, target: Datase
         enough = _as_said(window, grain, calendar.count(least) + immature)
         text = (
             f"{window} is too short: labels come within {within} (target.within) and are known "
-            f"{target.knowledge.text(labels.grain, 'their')}, so {mature or 'none'} of the {len(before)} {grain.unit}s before "
+            f"{target.knowledge.text(labels.grain, 'their')}, so {mature or 'none'} of the {len(before)} {grain.noun}s before "
             f"as_of have all their labels, and train.min_history asks for {wanted}; use at least {enough}"
         )
         yield ("train", "window"), text

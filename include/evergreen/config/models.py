@@ -81,9 +81,9 @@ class AfterPartition(Strict):
         :param whose: ``its``, or ``their``
         :returns: such as ``24 hours after its day begins``, or ``when its day begins``
         """
-        hours, then = self.hours_after_partition, f"{whose} {grain.unit} begins"
+        hours, then = self.hours_after_partition, f"{whose} {grain.noun} begins"
         if hours is None:
-            hours, then = self.hours_after_end, f"{whose} {grain.unit} ends"
+            hours, then = self.hours_after_end, f"{whose} {grain.noun} ends"
         return f"{hours:g} hours after {then}" if hours else f"when {then}"
 
 

@@ -115,6 +115,8 @@ def _kind(schema: dict[str, Any]) -> str:
         return f"list, each {_takes(schema['items'])}"
     if schema.get("format") == "span":
         return "length, such as `60 days` or `4 partitions`"
+    if schema.get("format") == "cron":
+        return "cron expression, such as `0 6,18 * * *`"
     return "date" if schema.get("format") == "date" else _TYPES.get(schema.get("type", ""), "anything")
 
 

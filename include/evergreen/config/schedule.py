@@ -4,18 +4,60 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import pairwise, takewhile
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from include.evergreen.config.base import Strict, problem_at
 from include.evergreen.config.calendar import Calendar, calendar_of, times_of
-from include.evergreen.foundation.grain import LATEST, UNITS, Grain, Partition, Unit
+from include.evergreen.config.wording import did_you_mean
+from include.evergreen.foundation.grain import LATEST, Grain, Partition
+from include.evergreen.foundation.numbering import HOURS, IN_UTC, SHORTEST, UNITS, WEEKDAYS, is_cron, times_of_day
+from include.evergreen.foundation.span import MINUTES
 
 CRON_PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
 _CRON_HELP = f"give minute, hour, day of month, month and day of week, such as '0 6 * * 1', or {', '.join(CRON_PRESETS)}"
+
+
+A_YEAR = 366  # days, in which every cron expression that comes round has come round
+_GRAIN_HELP = f"allowed: {', '.join(UNITS)}, or a cron expression of five fields, from each of whose times a partition lasts to the next"
+
+
+def _sound_cron(cron: str) -> str:
+    # Imported here: 40 ms that only a file with a schedule need pay.
+    from croniter import CroniterBadDateError, croniter
+
+    if not cron.startswith("@") and (len(cron.split()) != 5 or re.search(r"(?i)(^|[\s,])r([\s,(/]|$)", cron)):
+        raise ValueError(f"{cron!r} is not a cron expression of five fields; {_CRON_HELP}")
+    if cron.startswith("@") and cron not in CRON_PRESETS:
+        raise ValueError(f"unknown preset {cron!r}; {_CRON_HELP}")
+    try:
+        croniter(cron, dt.datetime(2000, 1, 1, tzinfo=dt.UTC)).get_next()
+    except CroniterBadDateError:
+        raise ValueError(f"{cron!r} names a date that never comes; {_CRON_HELP}") from None
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{cron!r} is not a cron expression ({error}); {_CRON_HELP}") from None
+    return cron
+
+
+def _sound_unit(unit: str) -> str:
+    if unit in UNITS:
+        return unit
+    if not is_cron(unit):
+        raise ValueError(f"{unit!r} is not allowed; {did_you_mean(unit, UNITS)}{_GRAIN_HELP}")
+    return " ".join(_sound_cron(unit).split())
+
+
+GrainUnit = Annotated[
+    str,
+    AfterValidator(_sound_unit),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "enum": list(UNITS)}, {"type": "string", "format": "cron", "pattern": r"^\S+( +\S+){4}$"}]}
+    ),
+]
 
 
 class Schedule(Strict):
@@ -29,20 +71,7 @@ class Schedule(Strict):
     @field_validator("cron")
     @classmethod
     def _cron_comes_round(cls, cron: str) -> str:
-        # Imported here: 40 ms that only a file with a schedule need pay.
-        from croniter import CroniterBadDateError, croniter
-
-        if not cron.startswith("@") and (len(cron.split()) != 5 or re.search(r"(?i)(^|[\s,])r([\s,(/]|$)", cron)):
-            raise ValueError(f"{cron!r} is not a cron expression of five fields; {_CRON_HELP}")
-        if cron.startswith("@") and cron not in CRON_PRESETS:
-            raise ValueError(f"unknown preset {cron!r}; {_CRON_HELP}")
-        try:
-            croniter(cron, dt.datetime(2000, 1, 1, tzinfo=dt.UTC)).get_next()
-        except CroniterBadDateError:
-            raise ValueError(f"{cron!r} names a date that never comes; {_CRON_HELP}") from None
-        except (ValueError, KeyError) as error:
-            raise ValueError(f"{cron!r} is not a cron expression ({error}); {_CRON_HELP}") from None
-        return cron
+        return _sound_cron(cron)
 
     @model_validator(mode="after")
     def _ends_after_it_starts(self) -> Schedule:
@@ -54,10 +83,12 @@ class Schedule(Strict):
 class PartitionSchedule(Schedule):
     """When a dataset's partitions come, and how long they are."""
 
-    grain: Unit = Field(default="day", description="How long a partition is. Its key is its first day, or, within a day, its time in UTC.")
-    timezone: str = Field(
-        default="UTC", description="IANA zone in which cron is read, and at whose midnights days and longer partitions begin."
+    grain: GrainUnit = Field(
+        default="day",
+        description="How long a partition is; a cron expression: from each of its times to the next. Its key is its first day, or, if it "
+        "does not begin at midnight, its time.",
     )
+    timezone: str = Field(default="UTC", description="IANA zone by whose clock cron comes round and partitions begin.")
 
     @property
     def partition_grain(self) -> Grain:
@@ -113,10 +144,14 @@ class PartitionSchedule(Schedule):
             ZoneInfo(self.timezone)
         except (KeyError, ValueError, OSError):
             raise problem_at("timezone", f"{self.timezone!r} is no IANA zone; write one such as UTC or America/New_York") from None
-        if not self.partition_grain.is_of_days and self.timezone != "UTC":
+        if self.grain in IN_UTC and self.timezone != "UTC":
             raise problem_at(
-                "timezone", f"a partition of {self.grain} has its key in UTC, so that the hour that happens twice has two; remove timezone"
+                "timezone",
+                f"a partition of {self.grain} has its key in UTC, so that the hour that happens twice has two; remove timezone, or use "
+                f"grain: 2 hours or longer",
             )
+        if is_cron(self.grain) and (text := _grain_problem(self.partition_grain)):
+            raise problem_at("grain", text)
         if problem := cron_problem(self.cron, self.partition_grain):
             raise problem_at(*problem)
         return self
@@ -132,43 +167,94 @@ def cron_problem(cron: str, grain: Grain) -> tuple[str, str] | None:
     times = times_of(cron, grain.timezone)
     for moment, following in pairwise(times):
         if grain.at(moment) == grain.at(following):
-            shorter = next((unit for unit in reversed(UNITS[: UNITS.index(grain.unit)]) if _is_apart(unit, times)), UNITS[0])
+            shorter = next((unit for unit in reversed(_LENGTHS) if unit != grain.unit and _is_apart(unit, times)), UNITS[0])
             return "grain", (
                 f"{cron!r} comes round more than once in the partition {grain.at(moment)} ({moment:%a %H:%M} and {following:%a %H:%M}); "
                 f"use grain: {shorter}, or another cron expression"
             )
         if (written := moment.strftime(grain.key_format)) != grain.at(moment):
             return "cron", (
-                f"{cron!r} comes round at {written}, within the {grain.unit} {grain.at(moment)}; let it come round when one begins, "
-                f"such as {_BEGINNINGS[grain.unit]!r}, with run_offset: -1 for the one that has ended"
+                f"{cron!r} comes round at {written}, within the {grain.noun} {grain.at(moment)}; let it come round when one begins, "
+                f"such as {_BEGINNINGS.get(grain.unit, grain.unit)!r}, with run_offset: -1 for the one that has ended"
             )
     return None
 
 
-def skipped_time(schedule: PartitionSchedule) -> dt.datetime | None:
-    """Find a time of the cron expression that its zone does not have, since clocks are put forward over it.
+def clock_problem(schedule: Schedule, grain: Grain) -> str:
+    """Say why clocks that are put forward or set back leave a partition without a run of its own.
 
-    A run that is ``run_offset`` times before takes its own time for the one before (Airflow 3.3.2), so a partition gets no run.
+    Airflow 3.3.2 moves a time that the zone does not have to a later one. The key of the run then names that one, if keys are times; and a
+    run that is ``run_offset`` times before takes its own time for the one before.
 
     :param schedule: a sound schedule
-    :returns: the first such time in the year that begins with the schedule, by the zone's clock; None when none is, or does harm
+    :param grain: that of the partitions, in whose time zone cron is read
+    :returns: what is wrong in the year that begins with the schedule; empty when nothing is
     """
-    if schedule.run_offset >= 0 or schedule.timezone == "UTC":
-        return None
+    if grain.timezone == "UTC" or (grain.is_of_days and schedule.run_offset >= 0):
+        return ""
     from croniter import croniter  # 40 ms that only who asks need pay
 
-    zone, first = ZoneInfo(schedule.timezone), dt.datetime.combine(schedule.start, dt.time())
-    times = croniter(schedule.cron, first)
-    while (moment := times.get_next(dt.datetime)) < first + dt.timedelta(days=366):
-        if moment.replace(tzinfo=zone).astimezone(dt.UTC).astimezone(zone).replace(tzinfo=None) != moment:
-            return moment  # type: ignore[no-any-return]
-    return None
+    comes_each_hour = not grain.is_of_days and croniter.expand(schedule.cron)[0][1] == ["*"]
+    lost = "with a run_offset below 0 the partition before it would get no run"
+    if schedule.run_offset >= 0:
+        lost = "its run would get another key"
+    zone = ZoneInfo(grain.timezone)
+    for moment in _times_of_changes(schedule, zone):
+        early, late = (moment.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+        where = f"{schedule.cron!r} comes round at {moment:%H:%M}, which {moment:%Y-%m-%d}"
+        if early.astimezone(dt.UTC).astimezone(zone).replace(tzinfo=None) != moment:
+            return f"{where} does not have in {grain.timezone}: {lost}. Choose an hour over which no clock is put forward"
+        if comes_each_hour and early.utcoffset() != late.utcoffset():
+            return f"{where} has twice in {grain.timezone}: both runs would have one key. Use timezone: UTC, or hours that happen once"
+    return ""
 
 
-_BEGINNINGS = {"15min": "*/15 * * * *", "30min": "*/30 * * * *", "week": "0 6 * * 1", "quarter": "0 6 1 1,4,7,10 *"}
+def _times_of_changes(schedule: Schedule, zone: ZoneInfo) -> Iterator[dt.datetime]:
+    """The times by the clock at which an expression comes round on days of a year in which the clock is put forward or set back."""
+    from croniter import croniter  # 40 ms that only who asks need pay
+
+    days = [dt.datetime.combine(schedule.start, dt.time()) + dt.timedelta(days=number) for number in range(A_YEAR + 1)]
+    for day, following in pairwise(days):
+        if zone.utcoffset(day) != zone.utcoffset(following):
+            times = croniter(schedule.cron, day - dt.timedelta(seconds=1))
+            yield from takewhile(following.__gt__, iter(lambda: times.get_next(dt.datetime), None))  # noqa: B023  used up at once
 
 
-def _is_apart(unit: Unit, times: Sequence[dt.datetime]) -> bool:
+_LENGTHS = tuple(unit for unit in UNITS if " from " not in unit)
+_BEGINNINGS = {  # of a grain's partitions, where not every time in them writes the key
+    "15min": "*/15 * * * *",
+    "30min": "*/30 * * * *",
+    **{f"{hours} hours": f"0 */{hours} * * *" for hours in HOURS},
+    "week": "0 6 * * 1",
+    **{f"week from {name}": f"0 6 * * {number}" for number, name in enumerate(WEEKDAYS, 1)},
+    "quarter": "0 6 1 1,4,7,10 *",
+}
+_SOME = 64  # partitions
+
+
+def _grain_problem(grain: Grain) -> str:
+    """What is wrong with a grain of a cron expression; empty: nothing."""
+    times = times_of_day(grain.unit)
+    if (shortest := min(later - earlier for earlier, later in pairwise([*times, times[0] + MINUTES["day"]]))) < SHORTEST:
+        return f"{grain.unit!r} comes round after {shortest} minutes; partitions last {SHORTEST} minutes or longer"
+    same = (other for unit in UNITS if _are_same(grain, other := Grain(unit, grain.timezone)))
+    named = next(same, None)
+    return f"{grain.unit!r} comes round when each {named.noun} begins; write {named.unit}" if named else ""
+
+
+def _are_same(grain: Grain, other: Grain) -> bool:
+    """Whether partitions of two grains begin at the same times: the next ones, and as many in two centuries."""
+    if grain.is_of_days != other.is_of_days or grain.is_by_utc != other.is_by_utc:
+        return False
+    first, last = (dt.date(year, 1, 1) for year in (2001, 2197))
+    numbered = [(each.number(each.on(first)), each.number(each.on(last))) for each in (grain, other)]
+    if len({end - begin for begin, end in numbered}) > 1:
+        return False
+    (one, _), (two, _) = numbered
+    return all(grain.numbered(one + number) == other.numbered(two + number) for number in range(_SOME))
+
+
+def _is_apart(unit: str, times: Sequence[dt.datetime]) -> bool:
     """Whether no two of these times are in one partition of this length."""
     grain = Grain(unit)
     return all(grain.at(one) != grain.at(other) for one, other in pairwise(times))

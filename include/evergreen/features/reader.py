@@ -403,7 +403,7 @@ class PointInTimeReader:
         first = calendar.first_of(last, asked)
         if not self._model.oldest(dataset, self._partition) <= first <= last:
             raise ConfigError(
-                f"{self._model.name}: features.py asks for {asked} of {dataset}; allowed: 1 {calendar.grain.unit} to {declared.window}, "
+                f"{self._model.name}: features.py asks for {asked} of {dataset}; allowed: 1 {calendar.grain.noun} to {declared.window}, "
                 f"its window in model.yaml."
             )
         versions = self._cache.known(dataset, self._partition, first, last)
@@ -441,7 +441,7 @@ class PointInTimeReader:
         grain, asked = self._model.grain_of(dataset), Span.parse(span, subject=f"{self._model.name}: the length")
         if not grain.is_whole(asked):
             raise ConfigError(
-                f"{self._model.name}: features.py asks for {span} of {dataset}, which is no whole number of {grain.unit}s, as its "
+                f"{self._model.name}: features.py asks for {span} of {dataset}, which is no whole number of {grain.noun}s, as its "
                 f"partitions are; write {grain.span_of(grain.partitions_in(asked))}."
             )
         return asked

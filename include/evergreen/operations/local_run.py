@@ -148,7 +148,7 @@ def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: Partition, wi
 
 
 def _refuse_bad_arguments(catalog: Catalog, model: ModelConfig, as_of: Partition, window: Span) -> None:
-    count, least, unit = model.calendar.count, model.train.min_history, model.grain.unit
+    count, least, unit = model.calendar.count, model.train.min_history, model.grain.noun
     if not model.grain.is_whole(window):
         raise ConfigError(f"{model.name}: {window} is no whole number of {unit}s; give {model.grain.span_of(count(window))}.")
     if not count(least) <= count(window) <= count(LONGEST_WINDOW):

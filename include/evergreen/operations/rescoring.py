@@ -70,7 +70,7 @@ def _refuse_bad_arguments(model: ModelConfig, first: Partition, last: Partition,
     length = len(model.grain.between(first, last))
     if length > (longest := model.grain.partitions_in(LONGEST_RANGE)):
         raise ConfigError(
-            f"{model.name}: the range {first} to {last} has {length} {model.grain.unit}s; at most {longest} at a time. "
+            f"{model.name}: the range {first} to {last} has {length} {model.grain.noun}s; at most {longest} at a time. "
             f"Give a shorter one, and the next after it."
         )
     unknown = [stage for stage in stages if stage not in _WORK]

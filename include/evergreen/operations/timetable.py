@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
 from include.evergreen.config.base import LONGEST_WAIT
 from include.evergreen.foundation.grain import Partition
+from include.evergreen.foundation.numbering import is_cron
 from include.evergreen.foundation.span import Span
 
 
@@ -106,8 +107,9 @@ def explain(catalog: Catalog, model: ModelConfig, now: dt.datetime) -> list[str]
 
 def _told(catalog: Catalog, model: ModelConfig, example: Timetable) -> Iterator[str]:
     grain, train, labels = model.grain, model.train, example.labels
-    zone = "" if grain.timezone == "UTC" else f" of {grain.timezone}"
-    yield f"{model.name}: {model.task} of {model.rows}. A partition is a {grain.unit}{zone}; all times are UTC."
+    zone = "" if grain.timezone == "UTC" else f", of {grain.timezone}" if is_cron(grain.unit) else f" of {grain.timezone}"
+    lasts = f" from one time of {grain.unit!r} to the next" if is_cron(grain.unit) else ""
+    yield f"{model.name}: {model.task} of {model.rows}. A partition is {grain.a_partition}{lasts}{zone}; all times are UTC."
     yield f"  Partition {example.partition}, for example: {_at(grain.start(example.partition))} to {_at(grain.end(example.partition))}"
     yield f"    scored as of {_at(example.moment)}: its features see what was known then"
     for read in example.inputs:
@@ -197,7 +199,7 @@ def _scheduled(moment: dt.datetime | None) -> str:
 
 
 def _number(model: ModelConfig, span: Span) -> str:
-    number, unit = model.calendar.count(span), model.grain.unit
+    number, unit = model.calendar.count(span), model.grain.noun
     if model.calendar.cron is not None and span.unit == "partition":
         return f"{span} that its schedule makes"
     return f"1 {unit}" if number == 1 else f"{number} {unit}s"

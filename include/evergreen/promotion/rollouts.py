@@ -135,7 +135,7 @@ def _decide(catalog: Catalog, model: ModelConfig, step: _Step) -> str:
             result = step.judge(days)
             if result.state:
                 break
-            note = f"{result.message}; it is judged again with the next {model.grain.unit}"
+            note = f"{result.message}; it is judged again with the next {model.grain.noun}"
     if result is None or result.state is None:
         if note != rollout.note:
             with writing() as connection:
@@ -201,7 +201,7 @@ class _Step:
 
     @property
     def progress(self) -> RolloutProgress:
-        wanted, unit = self.plan.partitions, self.model.grain.unit
+        wanted, unit = self.plan.partitions, self.model.grain.noun
         waits_for = ""
         if len(self.days) < wanted:
             waits_for = f"{len(self.days)} of {wanted} {unit}s are scored by both versions"
@@ -249,7 +249,7 @@ class _Step:
         """
         ours, theirs = self._scored(count)
         if not len(ours.labels) or not len(theirs.labels):
-            return _Judged(None, f"one of the versions has no labelled row in {count} {self.model.grain.unit}s", {})
+            return _Judged(None, f"one of the versions has no labelled row in {count} {self.model.grain.noun}s", {})
         criterion, rollout = self.plan.criterion, self.rollout
         if rollout.strategy == "canary":
             criterion = self.plan.canary_criterion(count)

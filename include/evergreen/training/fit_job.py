@@ -272,7 +272,7 @@ def _usable_rows(model: ModelConfig, subject: str, frame: pd.DataFrame, modules:
         if not len(rows):
             raise DataError(
                 f"{subject}: {message}. The snapshot has rows of {frame[PARTITION].nunique()} "
-                f"{model.grain.unit}s, of which train.holdout keeps the newest {model.train.holdout}. Ingest more, or choose a later as_of."
+                f"{model.grain.noun}s, of which train.holdout keeps the newest {model.train.holdout}. Ingest more, or choose a later as_of."
             )
     if model.task != "regression" and fit_rows[TARGET].nunique() < 2:
         raise DataError(

@@ -52,7 +52,7 @@ def _take(catalog: Catalog, model: ModelConfig, as_of: Partition, window: Span) 
 
     def progress(done: int, days: int) -> None:
         if done and done % PROGRESS_EVERY_DAYS == 0:
-            log.info("%s as of %s: features of %d of %d %ss", model.name, as_of, done, days, model.grain.unit)
+            log.info("%s as of %s: features of %d of %d %ss", model.name, as_of, done, days, model.grain.noun)
 
     built = training_frame(catalog, model, training_days(model, as_of, window), cache, code, progress=progress)
     _refuse_too_few_days(model, as_of, window, built.days)
@@ -89,7 +89,7 @@ def _take(catalog: Catalog, model: ModelConfig, as_of: Partition, window: Span) 
 
 
 def _refuse_too_few_days(model: ModelConfig, as_of: Partition, window: Span, days: int) -> None:
-    calendar, unit, least = model.calendar, model.grain.unit, model.train.min_history
+    calendar, unit, least = model.calendar, model.grain.noun, model.train.min_history
     if days < (wanted := calendar.count_before(as_of, least)):
         asked = f"{least}" if least.unit == unit and calendar.cron is None else f"{least}, which are {wanted} {unit}s"
         raise DataError(

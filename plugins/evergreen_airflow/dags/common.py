@@ -67,12 +67,13 @@ def optional_partition(title: str, description: str, grain: Grain) -> Param:
 
     :param title: label of the field
     :param description: help text of the field
-    :param grain: that of the partition: the field is a date, or, of partitions shorter than a day, text
+    :param grain: that of the partition: the field is a date, or, where keys are times, text
     :returns: the DAG parameter, empty by default
     """
     if grain.is_of_days:
         return optional_day(title, description)
-    return Param(None, type=["null", "string"], title=title, description=f"{description} A time in UTC, such as {grain.example}.")
+    clock = "UTC" if grain.is_by_utc else f"the clock of {grain.timezone}"
+    return Param(None, type=["null", "string"], title=title, description=f"{description} A time by {clock}, such as {grain.example}.")
 
 
 def reason(description: str = "Why you trigger this run. Stored with its results.") -> Param:

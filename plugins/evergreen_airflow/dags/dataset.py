@@ -48,7 +48,7 @@ def _doc(dataset: DatasetConfig) -> str:
 
 {dataset.description} Owner: **{dataset.owner}**.
 
-Each run ingests one partition (a {dataset.grain.unit}), named by the run's **partition key**.
+Each run ingests one partition ({dataset.grain.a_partition}), named by the run's **partition key**.
 
 - *fetch* reads the partition from its source.
 - *validate* checks every row with Great Expectations and moves failing rows to quarantine.
@@ -58,7 +58,7 @@ Ingesting a partition again changes nothing unless its content has changed. Chan
 as of an earlier time keep returning the version that was known then. Clearing *publish* of an older run replaces nothing newer: the
 task is then skipped, and its log names the version that stays.
 
-**One {dataset.grain.unit}:** Trigger the DAG with the {dataset.grain.unit} as partition key (`{dataset.grain.example}`), under *Advanced Options*. **Many {dataset.grain.unit}s:** Trigger, Backfill, and choose the range.
+**One {dataset.grain.noun}:** Trigger the DAG with the {dataset.grain.noun} as partition key (`{dataset.grain.example}`), under *Advanced Options*. **Many {dataset.grain.noun}s:** Trigger, Backfill, and choose the range.
 Models that read new content are scored and monitored automatically.
 
 | failed task | meaning | action |

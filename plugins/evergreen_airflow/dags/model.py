@@ -45,7 +45,7 @@ def train_dag(model: ModelConfig) -> DAG:
     """
     schedule = partition_schedule(model.train.schedule, model.grain) if model.train.schedule else {"schedule": None}
     as_of = optional_partition(
-        "As of", f"Train with what was known at the beginning of this {model.grain.unit}, and nothing later.", model.grain
+        "As of", f"Train with what was known at the beginning of this {model.grain.noun}, and nothing later.", model.grain
     )
     params = {
         **({} if model.train.schedule else {"as_of": as_of}),  # with a schedule, a run's partition key says it, in backfills too

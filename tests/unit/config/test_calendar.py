@@ -15,6 +15,7 @@ WORKDAYS = Calendar(Grain(), "0 6 * * 1-5")
 CALENDARS = [
     WORKDAYS, Calendar(Grain("day", "America/New_York"), "30 2 * * 0,6"), Calendar(Grain(), "0 0 1 * *"),
     Calendar(Grain("hour"), "5 8-18 * * *"),
+    Calendar(Grain("6 hours", "America/New_York"), "0 6,18 * * 1-5"), Calendar(Grain("0 6,18 * * *", "Europe/London"), "30 6 * * *"),
     Calendar(Grain("month"), "0 6 3 1,2,11 *"), Calendar(Grain("week"), "0 6 * * 1"), Calendar(Grain("hour")),
 ]  # fmt: skip
 moments = st.datetimes(dt.datetime(2019, 1, 1), dt.datetime(2024, 1, 1), timezones=st.just(dt.UTC))
@@ -38,6 +39,10 @@ def test_the_partition_before_mondays_is_fridays_where_no_other_is_made(span: st
         ("day", "0 6 * * *", True), ("day", "@daily", True), ("day", "0 6 * * 1-5", False), ("day", "0 6 1-31 1,2,3 *", False),
         ("hour", "@hourly", True),
         ("hour", "10 * * * *", True), ("hour", "10 8-18 * * *", False), ("hour", "10 * * * 1-5", False), ("hour", "10 * * 1-6 *", False),
+        ("6 hours", "20 */6 * * *", True), ("6 hours", "0 6,18 * * *", False),
+        ("6 hours", "0 */6 * * 1-5", False), ("0 6,18 * * *", "0 6,18 * * *", True), ("0 6,18 * * *", "30 6,18 * * *", True),
+        ("0 6,18 * * *", "0 6 * * *", False), ("0 6,18 * * *", "0 6,18 * 1-6 *", False), ("0 0 1,16 * *", "0 6 1,16 * *", True),
+        ("0 0 1,16 * *", "0 6 1 * *", False), ("week from Sunday", "0 6 * * 0", True),
         ("15min", "*/15 * * * *", True), ("15min", "*/30 * * * *", False), ("week", "0 6 * * 1", True), ("week", "0 6 * 1-11 1", False),
         ("month", "0 6 3 * *", True), ("month", "0 6 31 * *", False), ("month", "0 6 1 1,4,7,10 *", False),
         ("quarter", "0 6 1 1,4,7,10 *", True), ("year", "0 6 2 1 *", True),
@@ -63,7 +68,7 @@ def test_partitions_are_counted_among_those_that_are_made_and_time_among_all(cal
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.sampled_from(CALENDARS), st.sampled_from([Grain(), Grain("hour"), Grain("month")]), moments, spans)
+@given(st.sampled_from(CALENDARS), st.sampled_from([Grain(), Grain("hour"), Grain("month"), Grain("0 0 1,16 * *")]), moments, spans)
 def test_what_reads_a_partition_is_what_has_it_as_its_newest(calendar: Calendar, rows: Grain, moment: dt.datetime, lag: Span) -> None:
     def newest(partition: Partition) -> Partition:
         return calendar.minus(calendar.grain.at(rows.start(partition)), lag)

@@ -17,6 +17,11 @@ HOURS = Shape(Grain("hour"), Grain("month"), "lag: 1 hour", "lag: 1 month", 3, 2
 DAYS = Shape(Grain(), Grain(), "lag: 1 day", "lag: 1 day", 12, 6, 3, 2, "2013-02-25")
 MONTHS = Shape(Grain("month"), Grain("quarter"), "lag: 1 month", "lag: 1 quarter", 400, 186, 93, 92, "2013-01-01")
 WEEKS = Shape(Grain("week"), Grain(), "lag: 1 week", "lag: 1 day", 84, 42, 21, 7, "2013-03-04")
+NEW_YORK = Shape(Grain("day", "America/New_York"), Grain(), "lag: 1 day", "lag: 1 day", 12, 6, 3, 2, "2013-02-25")
+BERLIN = "Europe/Berlin"
+QUARTERS_OF_A_DAY = Shape(Grain("6 hours", BERLIN), Grain(), "lag: 6 hours", "lag: 1 day", 6, 3, 2, 1, "2013-03-20")
+SHIFTS = Shape(Grain("0 6,18 * * *", BERLIN), Grain(), "lag: 12 hours", "lag: 1 day", 6, 3, 2, 1, "2013-03-20")
+HALF_MONTHS = Shape(Grain("0 0 1,16 * *"), Grain("week from Sunday"), "lag: 1 partition", "lag: 1 week", 150, 60, 30, 31, "2013-03-01")
 VISITS, RESULTS, PRICES, MODEL = (
     "datasets/visits/dataset.yaml:5", "datasets/results/dataset.yaml:5", "datasets/prices/dataset.yaml:5", "models/takings/model.yaml",
 )  # fmt: skip
@@ -32,7 +37,8 @@ VISITS, RESULTS, PRICES, MODEL = (
          "schedule.grain: '0,30 * * * *' comes round more than once in the partition 2013-01-01T0000Z"),
         (HOURS, VISITS, "grain: hour", "grain: fortnight", "schedule.grain: 'fortnight' is not allowed; allowed: 15min, 30min, hour"),
         (HOURS, VISITS, "timezone: UTC", "timezone: America/New_York",
-         "schedule.timezone: a partition of hour has its key in UTC, so that the hour that happens twice has two; remove timezone"),
+         "schedule.timezone: a partition of hour has its key in UTC, so that the hour that happens twice has two; remove timezone, or use "
+         "grain: 2 hours or longer"),
         (WEEKS, VISITS, "timezone: UTC", "timezone: New York", "schedule.timezone: 'New York' is no IANA zone; write one such as UTC or"),
         (WEEKS, VISITS, "timezone: UTC", "timezone: America/New_York", ""),
         (WEEKS, VISITS, '"0 6 * * 1"', '"0 6 * * 2"',
@@ -41,6 +47,39 @@ VISITS, RESULTS, PRICES, MODEL = (
         (WEEKS, VISITS, '"0 6 * * 1"', '"0 0 1 */3 *"', "schedule.cron: '0 0 1 */3 *' comes round at 2013-01-01, within"),
         (HOURS, PRICES, "grain: month", "grain: quarter", "schedule.grain: '0 6 3 * *' comes round more than once in"),
         (HOURS, PRICES, '"0 6 3 * *"', '"0 6 31 12 *"', ""),
+        (HOURS, VISITS, "grain: hour", "grain: 6h", "schedule.grain: '6h' is not allowed; allowed: 15min, 30min, hour, 2 hours, 3 hours"),
+        (HOURS, VISITS, "grain: hour", "grain: 5 hours", "schedule.grain: '5 hours' is not allowed; did you mean '"),
+        (WEEKS, VISITS, "grain: week", "grain: week from sunday",
+         "schedule.grain: 'week from sunday' is not allowed; did you mean 'week from Sunday'?"),
+        (WEEKS, VISITS, "grain: week", "grain: week from Sunday",
+         "schedule.cron: '0 6 * * 1' comes round at 2013-01-07, within the week 2013-01-06; let it come round when one begins, such as "
+         "'0 6 * * 7', with run_offset: -1"),
+        (HALF_MONTHS, PRICES, '"0 6 * * 0"', '"0 6 * * 7"', ""),
+        (QUARTERS_OF_A_DAY, VISITS, "grain: 6 hours", "grain: 12 hours",
+         "schedule.grain: '0 */6 * * *' comes round more than once in the partition 2013-01-01T0000 (Tue 00:00 and Tue 06:00); use grain: "
+         "6 hours"),
+        (QUARTERS_OF_A_DAY, VISITS, '"0 */6 * * *"', '"30 */6 * * *"', ""),
+        (QUARTERS_OF_A_DAY, VISITS, '"0 */6 * * *"', '"0 1-23/6 * * *"',
+         "schedule.cron: '0 1-23/6 * * *' comes round at 2013-01-01T0100, within the 6-hour period 2013-01-01T0000"),
+        (QUARTERS_OF_A_DAY, VISITS, '"0 */6 * * *"', '"0 6,18 * * *"', ""),
+        (QUARTERS_OF_A_DAY, VISITS, 'cron: "0 */6 * * *", run_offset: -1, start: 2013-03-20, end: 2016-12-31, grain: 6 hours',
+         'cron: "0 */2 * * *", start: 2013-03-20, end: 2016-12-31, grain: 2 hours',
+         "schedule.cron: '0 */2 * * *' comes round at 02:00, which 2013-03-31 does not have in Europe/Berlin: its run would get another "
+         "key"),
+        (SHIFTS, VISITS, 'grain: "0 6,18 * * *"', 'grain: "0 0,12 * * *"',
+         "schedule.grain: '0 0,12 * * *' comes round when each 12-hour period begins; write 12 hours"),
+        (SHIFTS, VISITS, 'grain: "0 6,18 * * *"', 'grain: "0,10 6,18 * * *"',
+         "schedule.grain: '0,10 6,18 * * *' comes round after 10 minutes; partitions last 15 minutes or longer"),
+        (SHIFTS, VISITS, 'grain: "0 6,18 * * *"', "grain: 0 0 30 2 *", "schedule.grain: '0 0 30 2 *' names a date that never comes"),
+        (SHIFTS, VISITS, 'grain: "0 6,18 * * *"', "grain: 0 25 * * *", "schedule.grain: '0 25 * * *' is not a cron expression"),
+        (SHIFTS, VISITS, 'cron: "0 6,18 * * *"', 'cron: "30 6,18 * * *"', ""),
+        (SHIFTS, VISITS, 'cron: "0 6,18 * * *"', 'cron: "0 7,19 * * *"',
+         "schedule.cron: '0 7,19 * * *' comes round at 2013-01-01T0700, within the period 2013-01-01T0600; let it come round when one "
+         "begins, such as '0 6,18 * * *'"),
+        (SHIFTS, VISITS, 'cron: "0 6,18 * * *"', 'cron: "0 * * * *"',
+         "schedule.grain: '0 * * * *' comes round more than once in the partition 2012-12-31T1800"),
+        (HALF_MONTHS, VISITS, 'cron: "0 0 1,16 * *"', 'cron: "0 6 1,16 * *"', ""),
+        (HALF_MONTHS, VISITS, 'cron: "0 0 1,16 * *"', 'cron: "0 6 1 * *"', ""),
     ],
 )  # fmt: skip
 def test_a_schedule_that_cannot_make_partitions_of_its_grain(
@@ -73,6 +112,44 @@ def test_a_schedule_that_cannot_make_partitions_of_its_grain(
 )  # fmt: skip
 def test_a_model_that_waits_for_what_is_not_known(tmp_path: Path, shape: Shape, old: str, new: str, problem: str) -> None:
     assert_found(problems(tmp_path, shape, MODEL, old, new), f"{tmp_path}/{MODEL}:{problem}" if problem else "")
+
+
+@pytest.mark.parametrize(
+    ("shape", "old", "new", "problem"),
+    [
+        (SHIFTS, "results, lag: 12 hours", "results, lag: 8 hours",
+         "9: inputs[1].lag: 8 hours is no whole number of periods, which the partitions of results are; write 1 partition"),
+        (SHIFTS, "results, lag: 12 hours", "results, lag: 1 day", ""),
+        (SHIFTS, "results, lag: 12 hours", "results, lag: 0 partitions",
+         "9: inputs[1].lag: 0 partitions is too short: results is known when its period ends; use at least 1 partition"),
+        (SHIFTS, "{window: 12 partitions", "{window: 6 days", ""),
+        (SHIFTS, "{window: 12 partitions", "{window: 1 month",
+         "16: train.window: 1 month is no whole number of periods, which the partitions of visits are; write 61 partitions"),
+        (HALF_MONTHS, "{window: 10 partitions", "{window: 1 year", ""),
+        (HALF_MONTHS, "{window: 10 partitions", "{window: 100 days",
+         "16: train.window: 100 days is no whole number of periods, which the partitions of visits are; write 7 partitions"),
+        (HALF_MONTHS, "prices, lag: 1 week", "prices, lag: 8 days",
+         "10: inputs[2].lag: 8 days is no whole number of weeks, which the partitions of prices are; write 2 weeks"),
+        (QUARTERS_OF_A_DAY, "results, lag: 6 hours", "results, lag: 4 hours",
+         "9: inputs[1].lag: 4 hours is no whole number of 6-hour periods, which the partitions of results are; write 6 hours"),
+        (QUARTERS_OF_A_DAY, "min_history: 3 days", "min_history: 3 days, schedule: {cron: '0 2 * * *', start: 2013-06-01}",
+         "16: train.schedule.cron: '0 2 * * *' comes round at 2013-01-01T0200, within the 6-hour period 2013-01-01T0000"),
+        (NEW_YORK, "min_history: 6 days", "min_history: 6 days, schedule: {cron: '30 2 * * *', run_offset: -1, start: 2013-06-01}",
+         "16: train.schedule.cron: '30 2 * * *' comes round at 02:30, which 2014-03-09 does not have in America/New_York"),
+        (QUARTERS_OF_A_DAY, "min_history: 3 days", "min_history: 3 days, schedule: {cron: '0 6 * * 1', start: 2013-06-01}", ""),
+    ],
+)  # fmt: skip
+def test_lengths_of_partitions_that_are_no_plain_units(tmp_path: Path, shape: Shape, old: str, new: str, problem: str) -> None:
+    assert_found(problems(tmp_path, shape, MODEL, old, new), f"{tmp_path}/{MODEL}:{problem}" if problem else "")
+
+
+def test_times_that_happen_twice_by_the_clock_of_a_zone(tmp_path: Path) -> None:
+    old = 'cron: "0 6,18 * * *", run_offset: -1, start: 2013-03-20, end: 2016-12-31, grain: "0 6,18 * * *"'
+    new = 'cron: "45 * * * *", start: 2013-04-01, grain: 45 * * * *'
+    assert_found(
+        problems(tmp_path, SHIFTS, "datasets/visits/dataset.yaml", f"{old}, timezone: {BERLIN}", f"{new}, timezone: {BERLIN}"),
+        f"{tmp_path}/{VISITS}: schedule.cron: '45 * * * *' comes round at 02:45, which 2013-10-27 has twice in {BERLIN}: both runs would",
+    )
 
 
 RULE = "metric: performance.mae, above: 0.0001, k: 1, n: 1"

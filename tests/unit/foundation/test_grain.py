@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.evergreen.foundation.errors import ConfigError
-from include.evergreen.foundation.grain import DAILY, EARLIEST, LATEST, UNITS, Grain, Partition
+from include.evergreen.foundation.grain import DAILY, EARLIEST, LATEST, Grain, Partition, parse_any
+from include.evergreen.foundation.numbering import UNITS
 from include.evergreen.foundation.span import Span
 
 NEW_YORK = Grain("day", "America/New_York")
@@ -25,6 +26,10 @@ ZONES = [
 EXAMPLES = {
     "15min": ("2013-02-09T0515Z", "2013-02-09T0530Z"), "30min": ("2013-02-09T0530Z", "2013-02-09T0600Z"),
     "hour": ("2013-02-09T2300Z", "2013-02-10T0000Z"), "day": ("2013-02-28", "2013-03-01"), "week": ("2012-12-31", "2013-01-07"),
+    **{f"{hours} hours": (f"2013-02-09T{24 - hours}00Z", "2013-02-10T0000Z") for hours in (2, 3, 4, 6, 8, 12)},
+    "week from Tuesday": ("2012-12-25", "2013-01-01"), "week from Wednesday": ("2012-12-26", "2013-01-02"),
+    "week from Thursday": ("2012-12-27", "2013-01-03"), "week from Friday": ("2012-12-28", "2013-01-04"),
+    "week from Saturday": ("2012-12-29", "2013-01-05"), "week from Sunday": ("2012-12-30", "2013-01-06"),
     "month": ("2012-12-01", "2013-01-01"), "quarter": ("2012-10-01", "2013-01-01"), "year": ("2012-01-01", "2013-01-01"),
 }  # fmt: skip
 grains = st.builds(Grain, st.sampled_from(UNITS), st.sampled_from(ZONES)).map(lambda g: g if g.is_of_days else Grain(g.unit))
@@ -88,7 +93,10 @@ def test_days_are_added_in_the_time_zone_of_the_grain() -> None:
 @pytest.mark.parametrize(
     ("unit", "expected"),
     [
-        ("hour", ("2013-02-09T0000Z", "2013-02-10T2300Z")), ("day", ("2013-02-09", "2013-02-10")), ("week", ("2013-02-04", "2013-02-04")),
+        ("hour", ("2013-02-09T0000Z", "2013-02-10T2300Z")), ("8 hours", ("2013-02-09T0000Z", "2013-02-10T1600Z")),
+        ("0 6,18 * * *", ("2013-02-09T0600Z", "2013-02-10T1800Z")), ("0 6 * * 1", ("2013-02-04T0600Z", "2013-02-04T0600Z")),
+        ("0 0 1,16 * *", ("2013-02-01", "2013-02-01")), ("week from Sunday", ("2013-02-03", "2013-02-10")),
+        ("day", ("2013-02-09", "2013-02-10")), ("week", ("2013-02-04", "2013-02-04")),
         ("month", ("2013-02-01", "2013-02-01")),
     ],
 )  # fmt: skip
@@ -113,6 +121,12 @@ def test_anything_else_is_refused(key: object) -> None:
         DAILY.parse(key)
 
 
+@pytest.mark.parametrize("key", ["2013-02-09T0600Z", "2013-02-09", "2013-02-09T06:00"])
+def test_of_times_of_a_zone_anything_but_a_time_of_it_is_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match="is not a time of America/New_York. Write it as YYYY-MM-DDTHHMM, such as 2013-02-09T0600"):
+        Grain("6 hours", "America/New_York").parse(key)
+
+
 @pytest.mark.parametrize("key", ["2013-02-09", "2013-02-09T05:00Z", "2013-02-09T0500", "2013-02-09T2400Z", "2013-02-30T0500Z"])
 def test_of_hours_anything_but_a_time_in_utc_is_refused(key: str) -> None:
     with pytest.raises(ConfigError, match="is not a time in UTC. Write it as YYYY-MM-DDTHHMMZ, such as 2013-02-09T1200Z"):
@@ -124,6 +138,30 @@ def test_a_key_within_a_partition_is_refused_and_names_the_partition() -> None:
         Grain("week").parse("2013-02-09", subject="as_of")
     with pytest.raises(ConfigError, match="2013-02-09T0530Z is not the beginning of an hour"):
         Grain("hour").parse("2013-02-09T0530Z")
+    with pytest.raises(ConfigError, match="2013-02-09T0800Z is not the beginning of a 6-hour period. Write 2013-02-09T0600Z"):
+        Grain("6 hours").parse("2013-02-09T0800Z")
+    with pytest.raises(ConfigError, match="2013-02-09 is not the beginning of a period. Write 2013-02-01, which it is in"):
+        Grain("0 0 1,16 * *").parse("2013-02-09")
+
+
+@pytest.mark.parametrize(
+    ("unit", "timezone", "keys"),
+    [
+        ("day", "UTC", ["2013-02-09"]),
+        ("0 0 1,16 * *", "UTC", ["2013-02-16"]),
+        ("15min", "UTC", ["2013-02-09T0515Z"]),
+        ("10 6,18 * * *", "UTC", ["2013-02-09T0610Z"]),
+        ("6 hours", "America/New_York", ["2013-02-09T0600"]),
+    ],
+)
+def test_a_key_is_read_where_nothing_says_of_which_grain_it_is(unit: str, timezone: str, keys: list[str]) -> None:
+    assert [Grain(unit, timezone).parse(key) for key in keys] == [parse_any(key) for key in keys] == keys
+
+
+@pytest.mark.parametrize("key", ["yesterday", "1899-12-31", "2013-02-09T05:00", "2013-02-09T2500", "", None])
+def test_what_is_a_key_of_no_grain_is_refused(key: object) -> None:
+    with pytest.raises(ConfigError, match="^as_of .* is (not a date|out of range)"):
+        parse_any(key, subject="as_of")
 
 
 @pytest.mark.parametrize("key", ["1899-12-31", "2200-01-01"])

@@ -8,11 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.evergreen.foundation.errors import ConfigError
-from include.evergreen.foundation.grain import UNITS, Grain
+from include.evergreen.foundation.grain import Grain
+from include.evergreen.foundation.numbering import UNITS
 from include.evergreen.foundation.span import MONTHS, SPAN_UNITS, Span
 
 ZONES = ["UTC", "America/New_York", "Europe/Berlin", "Pacific/Apia", "Africa/Cairo"]
-grains = st.builds(Grain, st.sampled_from(UNITS), st.sampled_from(ZONES)).map(lambda g: g if g.is_of_days else Grain(g.unit))
+CRONS = ["0 6,18 * * *", "0 0 1,16 * *", "30 5 * * 1-5", "0 0 * * 0,3", "0 0 1 2,5,8,11 *", "15 7,12 L * *", "0 4 29 * *", "0 0 1 * 1"]
+grains = st.one_of(
+    st.builds(Grain, st.sampled_from(UNITS), st.sampled_from(ZONES)).map(
+        lambda grain: grain if grain.is_of_days else Grain(grain.unit)  # a clock may be put forward over the hours of others
+    ),
+    st.builds(Grain, st.sampled_from(CRONS), st.sampled_from(ZONES)),
+    st.builds(Grain, st.sampled_from(["3 hours", "6 hours", "12 hours"]), st.just("America/New_York")),
+)
 spans = st.builds(Span, st.integers(0, 400), st.sampled_from(SPAN_UNITS))
 moments = st.datetimes(dt.datetime(1990, 1, 1), dt.datetime(2030, 1, 1), timezones=st.just(dt.UTC))
 
@@ -72,6 +80,14 @@ def test_a_whole_span_is_as_long_in_the_calendar_of_its_zone_wherever_it_begins(
         ("day", "2 weeks", True, 14), ("day", "24 hours", False, 1), ("day", "2 months", False, 62),
         ("week", "14 days", True, 2), ("week", "8 days", False, 2), ("month", "1 year", True, 12), ("month", "60 days", False, 2),
         ("quarter", "6 months", True, 2), ("quarter", "4 months", False, 2), ("year", "12 months", True, 1), ("year", "366 days", False, 1),
+        ("6 hours", "1 day", True, 4), ("6 hours", "12 hours", True, 2), ("6 hours", "3 hours", False, 1),
+        ("week from Sunday", "14 days", True, 2), ("week from Sunday", "1 month", False, 5),
+        ("0 6,18 * * *", "1 week", True, 14), ("0 6,18 * * *", "12 hours", True, 1), ("0 6,18 * * *", "13 hours", False, 2),
+        ("0 6,14 * * *", "16 hours", False, 2), ("0 6,18 * * *", "1 year", False, 731),
+        ("0 6 * * 1-5", "1 week", True, 5), ("0 6 * * 1-5", "1 day", False, 1), ("0 6 * * 1-5", "60 days", False, 43),
+        ("0 0 1,16 * *", "2 months", True, 4), ("0 0 1,16 * *", "1 year", True, 24), ("0 0 1,16 * *", "60 days", False, 4),
+        ("0 0 1 2,5,8,11 *", "1 quarter", True, 1), ("0 0 1 2,5,8,11 *", "1 month", False, 1), ("0 0 30 * *", "1 month", False, 1),
+        ("0 0 L * *", "1 month", False, 1), ("0 0 1,16 * *", "4 partitions", True, 4),
         ("day", "4 partitions", True, 4), ("day", "0 hours", True, 0),
     ],
 )  # fmt: skip

@@ -23,6 +23,8 @@ from tests.unit.shop_of_any_grain import MODEL, Shape, deliver_all
 SHAPES = {
     "hours, prices of the month before": Shape(Grain("hour"), Grain("month"), "lag: 1 hour", "lag: 1 month", 3, 2, 1, 1, "2013-03-10"),
     "days of New York": Shape(Grain("day", "America/New_York"), Grain(), "lag: 1 day", "lag: 1 day", 12, 6, 3, 2, "2013-03-07"),
+    "shifts": Shape(Grain("0 6,18 * * *", "Europe/Berlin"), Grain("6 hours"), "lag: 1 partition", "lag: 6 hours", 6, 3, 2, 1, "2013-03-26"),
+    "half months": Shape(Grain("0 0 1,16 * *"), Grain("week"), "lag: 1 partition", "lag: 1 week", 150, 90, 45, 31, "2013-01-01"),
     "weeks": Shape(Grain("week"), Grain(), "lag: 1 week", "lag: 1 day", 84, 42, 21, 7, "2013-03-04"),
     "months, prices of the quarter before": Shape(
         Grain("month"), Grain("quarter"), "lag: 1 month", "lag: 1 quarter", 400, 186, 93, 92, "2013-01-01"
@@ -95,6 +97,18 @@ def test_it_says_when_a_partition_is_read_scored_measured_and_trained_on(tmp_pat
         "    started by hand, or by a rule that fires",
         "    rule: performance.mae>0.0001 (1 of 1)",
     ]
+
+
+def test_it_says_how_long_a_partition_of_a_cron_expression_is(tmp_path: Path) -> None:
+    catalog = SHAPES["shifts"].declare(tmp_path)
+    lines = explain(catalog, catalog.model(MODEL), dt.datetime(2013, 3, 30, 20, tzinfo=dt.UTC))
+    assert lines[:2] == [
+        "takings: regression of visits. A partition is a period from one time of '0 6,18 * * *' to the next, of Europe/Berlin; all times "
+        "are UTC.",
+        "  Partition 2013-03-30T1800, for example: 2013-03-30 17:00 to 2013-03-31 04:00",
+    ]
+    prices = "      prices 2013-03-30T0600Z (features may look back to 2013-03-24T1200Z): known from 2013-03-30 12:00, ingested at"
+    assert any(line.startswith(prices) for line in lines), lines
 
 
 def test_it_says_what_becomes_of_rows_without_a_label(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ class View:
     @property
     def inputs(self) -> str:
         """The inputs that it predicts from, and how late they are."""
-        unit = self.config.grain.unit
+        unit = self.config.grain.noun
         until = {NO_SPAN: f"that {unit}", Span(1, "day"): "the day before"}
         *others, last = (
             f"the newest {model_input.dataset} that is known"
@@ -175,7 +175,7 @@ class View:
         """How long a label may take, and what a row without one is, as further sentences; empty where neither is declared."""
         target, sentences = self.config.target, []
         if target.within:
-            unit = self.config.grain.unit
+            unit = self.config.grain.noun
             sentences.append(f"A label may come up to {target.within} after its row's own {unit}, so no newer {unit}s are counted.")
         if target.absent == "negative":
             sentences.append("A row for which none has come by then is negative.")
@@ -400,7 +400,7 @@ class View:
 
     @property
     def _unit(self) -> str:
-        return self.config.grain.unit
+        return self.config.grain.noun
 
     @property
     def _target_in_unit(self) -> str:
