@@ -79,18 +79,23 @@ def test_it_is_trained_serves_is_watched_and_replayed(shape: Living) -> None:
     assert take_snapshot(catalog, model, as_of).digest == done.snapshot.digest, "what came since was not known"
 
 
-@pytest.mark.parametrize("shape", ["days_of_new_york"], indirect=True)
-def test_a_day_of_23_hours_is_learned_from_with_all_of_its_rows(shape: Living) -> None:
-    """The training above learns from the day of 25 hours."""
-    day = shape.model.grain.at(dt.datetime(2025, 3, 9, 12, tzinfo=dt.UTC))
-    assert shape.model.grain.end(day) - shape.model.grain.start(day) == dt.timedelta(hours=23)
+@pytest.mark.parametrize(
+    ("shape", "moment", "hours"),
+    [("days_of_new_york", "2025-03-09T12:00Z", 23), ("shifts_of_a_plant", "2025-03-30T01:00Z", 11)],
+    indirect=["shape"],
+)
+def test_a_partition_in_which_the_clock_is_put_forward_is_learned_from_with_all_of_its_rows(shape: Living, moment: str, hours: int) -> None:
+    """The training above learns from the one in which it is set back."""
+    partition = shape.model.grain.at(dt.datetime.fromisoformat(moment))
+    assert shape.model.grain.end(partition) - shape.model.grain.start(partition) == dt.timedelta(hours=hours)
     for dataset in map(shape.catalog.dataset, shape.catalog.dataset_names()):
-        shape.deliver(dataset, day, dataset.known_from(day), shape.frame(dataset, day))
-    cache = PartitionCache(shape.model.grain.shift(day, 2), model=shape.model)
-    frame = labelled_frame(shape.catalog, shape.model, day, cache)
+        for each in dataset.grain.between(dataset.grain.shift(partition, -6), partition):
+            shape.deliver(dataset, each, dataset.known_from(each), shape.frame(dataset, each))
+    cache = PartitionCache(shape.model.grain.shift(partition, 2), model=shape.model)
+    frame = labelled_frame(shape.catalog, shape.model, partition, cache)
     assert frame is not None
     assert len(frame) == shape.source.ROWS
-    assert frame["hours_in"].between(0, 23).all()
+    assert frame["hours_in"].between(0, hours).all()
 
 
 @pytest.mark.parametrize("shape", ["corrected_labels"], indirect=True)
