@@ -22,9 +22,9 @@ from include.evergreen.state import storage
 
 MODEL, SHOPS = "takings", 12
 CRONS = {
-    "15min": "*/15 * * * *", "30min": "*/30 * * * *", "hour": "10 * * * *", "day": "0 6 * * *", "week": "0 6 * * 1", "month": "0 6 3 * *",
-    "quarter": "0 6 1 1,4,7,10 *", "year": "0 6 2 1 *", "6 hours": "0 */6 * * *", "week from Saturday": "0 6 * * 6",
-    "week from Sunday": "0 6 * * 0",
+    "15min": "*/15 * * * *", "30min": "*/30 * * * *", "hour": "10 * * * *", "6 hours": "0 */6 * * *", "8 hours": "0 */8 * * *",
+    "day": "0 6 * * *", "week": "0 6 * * 1", "week from Saturday": "0 6 * * 6", "week from Sunday": "0 6 * * 0", "month": "0 6 3 * *",
+    "quarter": "0 6 1 1,4,7,10 *", "year": "0 6 2 1 *",
 }  # fmt: skip
 DATASET = """\
 name: {name}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from include.evergreen.config import Catalog
 from include.evergreen.config.check import check_catalog
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.features.columns import feature_column
+from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Grain, Partition
 from include.evergreen.foundation.settings import Settings
@@ -158,6 +163,36 @@ def test_a_model_is_trained_serves_and_is_watched(shape: Shape, catalog: Catalog
 @pytest.mark.parametrize("shape", SHAPES if os.environ.get("EVERGREEN_ALL_SHAPES") else EXAMINED, indirect=True)
 def test_features_see_nothing_that_was_not_known(catalog: Catalog, check: str) -> None:
     assert examine(catalog, MODEL, check) == []
+
+
+SHORT = [Grain("hour"), Grain("6 hours", "America/New_York"), Grain("8 hours", "Australia/Lord_Howe"), SHIFT, NEW_YORK]
+LONG = [Grain("0 6 * * 1-5", "Europe/London"), Grain("week from Sunday", "Europe/London"), Grain("0 0 1,16 * *", "Asia/Kathmandu"), MONTH]
+
+
+@st.composite
+def shapes(draw: st.DrawFn) -> Shape:
+    """Rows and prices of any grain, over a change of the clocks, with lags of some partitions."""
+    grain = draw(st.sampled_from(SHORT + LONG))
+    prices = draw(st.sampled_from(SHORT + LONG if grain in SHORT else SHORT[1:] + LONG))
+    lengths = (4, 2, 1, 1) if grain in SHORT else (62, 45, 20, 31)
+    lag, prices_lag = (f"lag: {draw(st.integers(1, 3))} partitions" for _ in range(2))
+    start = draw(st.dates(dt.date(2013, 3, 5), dt.date(2013, 4, 10)))
+    return Shape(grain, prices, lag, prices_lag, *lengths, start.isoformat())
+
+
+@settings(
+    max_examples=60 if os.environ.get("EVERGREEN_ALL_SHAPES") else 6,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(shapes())
+def test_whatever_the_grains_zones_and_lags_what_was_not_known_changes_no_feature(home: Path, tmp_path: Path, drawn: Shape) -> None:
+    folder = tmp_path / frame_digest(pd.DataFrame({"drawn": [str(drawn)]}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVERGREEN_INCLUDE", str(folder))
+        catalog = drawn.declare(folder)
+        assert check_catalog(catalog) == []
+        assert examine(catalog, MODEL, "what_was_not_known_changes_no_feature") == []
 
 
 @pytest.mark.parametrize("shape", ["hours, prices of the month before", "months, prices of the quarter before"], indirect=True)

@@ -315,7 +315,10 @@ def test_a_training_sees_of_each_day_the_table_that_was_known_then(shape: Living
 
 # --- which partitions a delivery concerns, whatever the grains ---------------------------------------------------------
 
-GRAINS = [Grain("hour"), Grain(), Grain("day", "America/New_York"), Grain("week"), Grain("month")]
+GRAINS = [
+    Grain("hour"), Grain(), Grain("day", "America/New_York"), Grain("week"), Grain("month"), Grain("6 hours", "America/New_York"),
+    Grain("week from Sunday"), Grain("0 6,18 * * *", "Europe/Berlin"), Grain("0 0 1,16 * *"),
+]  # fmt: skip
 BEGINS = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
 _number = itertools.count()
 
