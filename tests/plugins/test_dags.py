@@ -1,5 +1,6 @@
 """Every DAG that we ship: it parses, it serialises, and it says what a person needs to know."""
 
+import datetime as dt
 import os
 import shutil
 import subprocess
@@ -103,6 +104,29 @@ def test_airflow_gives_the_run_of_a_partition_its_key(cron, unit, timezone, part
     run_date = airflow._align_to_next(pendulum.instance(schedule.run_at(partition)))
     assert run_date == schedule.run_at(partition), "it is a time of the expression"
     assert airflow._get_partition_info(run_date)[1] == partition
+
+
+OVER_CHANGES = [  # a cron expression, a grain and a time zone, and two dates by its clock between which that is put forward or set back
+    ("10 */3 * * *", "3 hours", "America/New_York", "2013-03-09", "2013-03-12"),
+    ("0 */6 * * *", "6 hours", "Australia/Lord_Howe", "2013-10-05", "2013-10-08"),
+    ("30 6,18 * * *", "0 6,18 * * *", "Europe/Berlin", "2013-10-26", "2013-10-29"),
+    ("15 1,13 * * *", "15 1,13 * * *", "America/New_York", "2013-11-02", "2013-11-05"),
+    ("0 0 * * 0", "week from Sunday", "Europe/London", "2013-03-24", "2013-04-14"),
+    ("0 7 1,16 * *", "0 0 1,16 * *", "America/New_York", "2013-02-10", "2013-04-02"),
+]
+
+
+@pytest.mark.parametrize(("cron", "unit", "timezone", "first", "last"), OVER_CHANGES)
+def test_a_backfill_by_two_dates_makes_each_partition_of_them(cron, unit, timezone, first, last):
+    schedule = PartitionSchedule(cron=cron, run_offset=-1, start="2013-01-01", grain=unit, timezone=timezone)
+    grain = schedule.partition_grain
+    airflow = CronPartitionTimetable(cron, timezone=timezone, run_offset=-1, key_format=grain.key_format)
+    begin, end = pendulum.parse(first), pendulum.parse(last).subtract(minutes=1)
+    made = [info.partition_key for info in airflow.iter_partition_dagrun_infos(earliest=begin, latest=end)]
+    keys = grain.between(*grain.of_dates(begin.date(), end.date()))
+    assert made == [key for key in keys if key >= first]
+    for key in made:  # which is dated by the hour, and at the second of two that the clock shows alike
+        assert abs(airflow._decode_partition_date(key).astimezone(pendulum.UTC) - grain.start(key)) <= dt.timedelta(hours=1)
 
 
 def parse_for(dag_id, include=None):

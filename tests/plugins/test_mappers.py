@@ -49,6 +49,9 @@ def due(name="weather/2013-02-28"):
 
 SCORING = ScoringMapper(model="air_time", dataset="weather", lag="1 partition")
 DAY, HOUR, WEEK, MONTH, NEW_YORK = Grain(), Grain("hour"), Grain("week"), Grain("month"), Grain("day", "America/New_York")
+SHIFT, HALF_MONTH = Grain("0 6,18 * * *", "Europe/Berlin"), Grain("0 0 1,16 * *")
+NIGHT = [*((30, hour) for hour in range(17, 24)), *((31, hour) for hour in range(4))]  # of eleven hours, in UTC
+SHIFTS = ScoringMapper(model="energy", dataset="meters", lag="1 day", calendar=Calendar(SHIFT, "30 6 * * *"), rows_grain=HALF_MONTH)
 HOURLY = ScoringMapper(model="fraud", dataset="payments", lag="2 hours", calendar=Calendar(HOUR), rows_grain=NEW_YORK)
 NEWEST = ScoringMapper(model="air_time", dataset="weather", reads_newest=True)
 MONITORING = MonitoringMapper(model="air_time", dataset="outcomes")
@@ -68,6 +71,17 @@ LABELS = LabelsMapper(model="air_time", dataset="outcomes", within="60 days")
         (MONTH, DAY, 1, "2013-01-01", [f"2013-02-{day:02}" for day in range(1, 29)]),
         (DAY, WEEK, 1, "2013-03-03", ["2013-03-04"]),
         (DAY, WEEK, 1, "2013-03-02", []),
+        (SHIFT, SHIFT, 2, "2013-03-30T1800", ["2013-03-31T1800"]),
+        (SHIFT, HOUR, 1, "2013-03-30T0600", [f"2013-03-{day}T{hour:02}00Z" for day, hour in NIGHT]),
+        (DAY, SHIFT, 1, "2013-03-29", ["2013-03-30T0600", "2013-03-30T1800"]),
+        (HALF_MONTH, DAY, 1, "2013-02-16", [f"2013-03-{day:02}" for day in range(1, 16)]),
+        (
+            Grain("week from Sunday"),
+            Grain("6 hours", "America/New_York"),
+            1,
+            "2013-03-03",
+            [f"2013-03-{day:02}T{hour:02}00" for day in range(10, 17) for hour in range(0, 24, 6)],
+        ),
     ],
 )
 def test_an_input_concerns_the_partitions_of_which_it_is_the_newest_that_is_read(grain, rows_grain, lag, published, affected, answer):
@@ -166,7 +180,7 @@ def test_one_model_whose_record_is_broken_keeps_no_other_from_being_asked(answer
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize("mapper", [SCORING, HOURLY, NEWEST, MONITORING, LABELS], ids=lambda mapper: type(mapper).__name__)
+@pytest.mark.parametrize("mapper", [SCORING, HOURLY, SHIFTS, NEWEST, MONITORING, LABELS], ids=lambda mapper: type(mapper).__name__)
 def test_it_survives_serialisation(mapper):
     from airflow.serialization.decoders import decode_partition_mapper
     from airflow.serialization.encoders import encode_partition_mapper
