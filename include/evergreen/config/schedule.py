@@ -20,8 +20,6 @@ from include.evergreen.foundation.span import MINUTES
 
 CRON_PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
 _CRON_HELP = f"give minute, hour, day of month, month and day of week, such as '0 6 * * 1', or {', '.join(CRON_PRESETS)}"
-
-
 A_YEAR = 366  # days, in which every cron expression that comes round has come round
 _GRAIN_HELP = f"allowed: {', '.join(UNITS)}, or a cron expression of five fields, from each of whose times a partition lasts to the next"
 
@@ -65,7 +63,7 @@ class Schedule(Strict):
 
     cron: str = Field(description="Cron expression that starts a run; read in the time zone of the partitions.")
     run_offset: int = Field(default=0, description="Cron intervals from the run to its partition: -1 means yesterday's partition.")
-    start: dt.date = Field(description="First partition: the one in which this day begins.")
+    start: dt.date = Field(description="First partition: the first that begins on this day, or the one that it is in.")
     end: dt.date | None = Field(default=None, description="Last partition; none means that it goes on.")
 
     @field_validator("cron")
