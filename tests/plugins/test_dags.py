@@ -5,9 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+from zoneinfo import ZoneInfo
 
 import pendulum
 import pytest
+from airflow.timetables.base import TimeRestriction
 from airflow.timetables.trigger import CronPartitionTimetable
 
 from evergreen_airflow.dags import dataset_dags, model_dags, platform_dags
@@ -104,6 +106,22 @@ def test_airflow_gives_the_run_of_a_partition_its_key(cron, unit, timezone, part
     run_date = airflow._align_to_next(pendulum.instance(schedule.run_at(partition)))
     assert run_date == schedule.run_at(partition), "it is a time of the expression"
     assert airflow._get_partition_info(run_date)[1] == partition
+
+
+@pytest.mark.parametrize("offset", [-2, -1, 0, 1])
+@pytest.mark.parametrize(("cron", "unit", "timezone", "partition"), RUNS)
+def test_a_schedule_that_ends_makes_its_last_partition_and_none_after_it(cron, unit, timezone, partition, offset):
+    grain = PartitionSchedule(cron=cron, start="2012-01-01", grain=unit, timezone=timezone).partition_grain
+    end = grain.start(partition).astimezone(ZoneInfo(timezone)).date()
+    schedule = PartitionSchedule(cron=cron, run_offset=offset, start="2012-01-01", end=end, grain=unit, timezone=timezone)
+    last = schedule.partitions(schedule.first, schedule.last)[-1]
+    assert last == max(key for key in grain.between(partition, grain.shift(partition, 100)) if key <= grain.of_dates(end, end)[1])
+    arguments = partition_schedule(schedule, grain)
+    airflow = CronPartitionTimetable(cron, timezone=timezone, run_offset=offset, key_format=grain.key_format)
+    restriction = TimeRestriction(earliest=pendulum.instance(schedule.run_at(last)), latest=arguments["end_date"], catchup=True)
+    run = airflow.next_dagrun_info_v2(last_dagrun_info=None, restriction=restriction)
+    assert run.partition_key == last
+    assert airflow.next_dagrun_info_v2(last_dagrun_info=run, restriction=restriction) is None
 
 
 OVER_CHANGES = [  # a cron expression, a grain and a time zone, and two dates by its clock between which that is put forward or set back

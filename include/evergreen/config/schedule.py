@@ -16,7 +16,7 @@ from include.evergreen.config.calendar import Calendar, calendar_of, times_of
 from include.evergreen.config.wording import did_you_mean
 from include.evergreen.foundation.grain import LATEST, Grain, Partition
 from include.evergreen.foundation.numbering import HOURS, IN_UTC, SHORTEST, UNITS, WEEKDAYS, is_cron, times_of_day
-from include.evergreen.foundation.span import MINUTES
+from include.evergreen.foundation.span import MINUTES, Span
 
 CRON_PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
 _CRON_HELP = f"give minute, hour, day of month, month and day of week, such as '0 6 * * 1', or {', '.join(CRON_PRESETS)}"
@@ -64,7 +64,9 @@ class Schedule(Strict):
     cron: str = Field(description="Cron expression that starts a run; read in the time zone of the partitions.")
     run_offset: int = Field(default=0, description="Cron intervals from the run to its partition: -1 means yesterday's partition.")
     start: dt.date = Field(description="First partition: the first that begins on this day, or the one that it is in.")
-    end: dt.date | None = Field(default=None, description="Last partition; none means that it goes on.")
+    end: dt.date | None = Field(
+        default=None, description="Last partition: the last that begins on this day, or the one that it is in; none: it goes on."
+    )
 
     @field_validator("cron")
     @classmethod
@@ -106,7 +108,7 @@ class PartitionSchedule(Schedule):
     @property
     def last(self) -> Partition:
         """The last partition; later than any, when the schedule goes on."""
-        return LATEST if self.end is None else self.partition_grain.on(self.end)
+        return LATEST if self.end is None else self.partition_grain.of_dates(self.end, self.end)[1]
 
     def partitions(self, first: Partition, last: Partition) -> list[Partition]:
         """List the partitions that the cron expression makes, whatever ``start`` and ``end`` say: those in which it has a time.
@@ -127,14 +129,7 @@ class PartitionSchedule(Schedule):
         """
         if not self.first <= partition <= self.last or not self.partitions(partition, partition):
             return None
-        from croniter import croniter  # 40 ms that only who asks need pay
-
-        before = self.partition_grain.start(partition) - dt.timedelta(seconds=1)
-        times = croniter(self.cron, before.astimezone(ZoneInfo(self.timezone)))
-        moment: dt.datetime = times.get_next(dt.datetime)  # its own time, from which the run is run_offset times away
-        for _ in range(abs(self.run_offset)):
-            moment = times.get_next(dt.datetime) if self.run_offset < 0 else times.get_prev(dt.datetime)
-        return moment.astimezone(dt.UTC)
+        return _run_of(self, self.partition_grain, partition)
 
     @model_validator(mode="after")
     def _makes_partitions_of_its_grain(self) -> PartitionSchedule:
@@ -153,6 +148,32 @@ class PartitionSchedule(Schedule):
         if problem := cron_problem(self.cron, self.partition_grain):
             raise problem_at(*problem)
         return self
+
+
+def last_run(schedule: Schedule, grain: Grain) -> dt.datetime | None:
+    """Tell when the last run of a schedule starts.
+
+    :param schedule: a sound schedule
+    :param grain: that of the partitions
+    :returns: the moment, aware and in UTC, of the run for the last partition that is made; None: the schedule goes on
+    """
+    if schedule.end is None:
+        return None
+    _, last = grain.of_dates(schedule.end, schedule.end)
+    made = calendar_of(grain, schedule.cron).minus(grain.shift(last, 1), Span(1, "partition"))
+    return _run_of(schedule, grain, made)
+
+
+def _run_of(schedule: Schedule, grain: Grain, partition: Partition) -> dt.datetime:
+    """When the run for a partition that is made starts."""
+    from croniter import croniter  # 40 ms that only who asks need pay
+
+    before = grain.start(partition) - dt.timedelta(seconds=1)
+    times = croniter(schedule.cron, before.astimezone(ZoneInfo(grain.timezone)))
+    moment: dt.datetime = times.get_next(dt.datetime)  # its own time, from which the run is run_offset times away
+    for _ in range(abs(schedule.run_offset)):
+        moment = times.get_next(dt.datetime) if schedule.run_offset < 0 else times.get_prev(dt.datetime)
+    return moment.astimezone(dt.UTC)
 
 
 def cron_problem(cron: str, grain: Grain) -> tuple[str, str] | None:

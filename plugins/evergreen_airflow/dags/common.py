@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import Asset, CronPartitionTimetable, Param
 
-from include.evergreen.config.schedule import Schedule
+from include.evergreen.config.schedule import Schedule, last_run
 from include.evergreen.foundation.grain import Grain
 
 STAGE_TIMEOUT = dt.timedelta(hours=2)
@@ -44,10 +44,7 @@ def partition_schedule(schedule: Schedule, grain: Grain) -> dict[str, Any]:
             schedule.cron, timezone=grain.timezone, run_offset=schedule.run_offset, key_format=grain.key_format
         ),
         "start_date": grain.start(grain.on(schedule.start)),
-        # a run starts up to a day after its partition, and that of a longer one when it has ended
-        "end_date": max(grain.start(grain.on(schedule.end)) + dt.timedelta(days=1), grain.end(grain.on(schedule.end)))
-        if schedule.end
-        else None,
+        "end_date": last_run(schedule, grain),
         "catchup": False,
     }
 

@@ -125,7 +125,7 @@ def test_it_says_that_labels_beside_the_rows_may_come_with_a_later_delivery() ->
 
 
 @pytest.mark.parametrize(
-    ("now", "example"), [("2012-01-01", "2013-03-10T0000Z"), ("2013-05-01T0730", "2013-05-01T0700Z"), ("2020-01-01", "2016-12-31T0000Z")]
+    ("now", "example"), [("2012-01-01", "2013-03-10T0000Z"), ("2013-05-01T0730", "2013-05-01T0700Z"), ("2020-01-01", "2016-12-31T2300Z")]
 )
 def test_the_example_is_of_now_or_of_the_end_of_the_schedule_that_is_nearer(tmp_path: Path, now: str, example: str) -> None:
     catalog = SHAPES["hours, prices of the month before"].declare(tmp_path)
