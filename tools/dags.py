@@ -6,8 +6,9 @@ import datetime as dt
 from collections.abc import Callable, Iterable
 
 from include.evergreen.config import Catalog
-from include.evergreen.config.schedule import Schedule
+from include.evergreen.config.schedule import Schedule, last_run
 from include.evergreen.foundation.errors import ConfigError
+from include.evergreen.foundation.grain import Grain
 
 DAG_FILES = ("datasets.py", "models.py", "platform.py")
 MODEL_STAGES = ("train", "score", "monitor", "retrain", "approve", "promote")
@@ -33,9 +34,10 @@ def follows_others(catalog: Catalog, dag_id: str, today: dt.date) -> bool:
         return dag_id in PLATFORM_FORMS
     name, _, stage = dag_id.rpartition(".")
     if stage == "ingest":
-        return _has_ended(catalog.dataset(name).schedule, today)
-    schedule = catalog.model(name).train.schedule
-    return stage != "train" or schedule is None or _has_ended(schedule, today)
+        dataset = catalog.dataset(name)
+        return _has_ended(dataset.schedule, dataset.grain, today)
+    model = catalog.model(name)
+    return stage != "train" or model.train.schedule is None or _has_ended(model.train.schedule, model.grain, today)
 
 
 def _is_valid(load: Callable[[str], object], name: str) -> bool:
@@ -46,6 +48,7 @@ def _is_valid(load: Callable[[str], object], name: str) -> bool:
     return True
 
 
-def _has_ended(schedule: Schedule, today: dt.date) -> bool:
-    """Return whether the schedule has ended. A run starts up to a day after its partition."""
-    return schedule.end is not None and schedule.end + dt.timedelta(days=1) < today
+def _has_ended(schedule: Schedule, grain: Grain, today: dt.date) -> bool:
+    """Return whether the last run of a schedule was due before today."""
+    last = last_run(schedule, grain)
+    return last is not None and last.date() < today

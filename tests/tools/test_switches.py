@@ -1,6 +1,7 @@
 """What `make serve` switches on: what follows others, once, and never what somebody has switched."""
 
 import datetime as dt
+import re
 
 import pytest
 
@@ -32,10 +33,27 @@ def test_the_example_has_ended_and_is_all_on(own_beside):
     assert list_dag_ids(DATASETS, MODELS) < on(api)
 
 
-@pytest.mark.parametrize(("end", "is_over"), [("2024-05-30", True), ("2024-05-31", False), (None, False)])
-def test_a_schedule_is_over_when_its_last_run_has_begun(own_beside, end, is_over):
+MONTHLY = 'cron: "0 6 3 * *", run_offset: -1, grain: month'  # May is fetched on the third of June
+
+
+@pytest.mark.parametrize(
+    ("schedule", "end", "is_over"),
+    [
+        ('cron: "0 0 * * *"', "2024-05-31", True),
+        ('cron: "0 0 * * *"', "2024-06-01", False),
+        ('cron: "0 2 * * *", run_offset: -1', "2024-05-30", True),
+        ('cron: "0 2 * * *", run_offset: -1', "2024-05-31", False),
+        (MONTHLY, "2024-04-30", True),
+        (MONTHLY, "2024-05-15", False),
+        (MONTHLY, None, False),
+    ],
+)
+def test_a_schedule_is_over_when_its_last_run_has_begun(own_beside, schedule, end, is_over):
     file = own_beside / "datasets/census/dataset.yaml"
-    file.write_text(file.read_text().replace("start: 2024-01-01", f"start: 2024-01-01, end: {end or 'null'}"))
+    declared = f"schedule: {{{schedule}, start: 2024-01-01, end: {end or 'null'}}}"
+    text, replaced = re.subn("^schedule: .*$", declared, file.read_text(), flags=re.MULTILINE)
+    assert replaced == 1
+    file.write_text(text)
     assert follows_others(Catalog(), "census.ingest", TODAY) is is_over
 
 
