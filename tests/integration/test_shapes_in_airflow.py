@@ -1,4 +1,4 @@
-"""Five shapes of docs/guides/shapes.md in one real Airflow: their partitions are backfilled, scored, watched and trained on.
+"""Six shapes of docs/guides/shapes.md in one real Airflow: their partitions are backfilled, scored, watched and trained on.
 
 Minutes of an Airflow of its own: `.ci/nightly` runs it, and `make test` has one model of hours (test_your_own_model.py).
 """
@@ -23,13 +23,13 @@ from tests.unit.flights import at_home
 from tools.embedded import EmbeddedAirflow
 from tools.ports import reserved_port
 
-SHAPES = ("days_of_new_york", "half_hours", "late_labels", "rows_the_morning_after", "weekly_demand")
+SHAPES = ("days_of_new_york", "half_hours", "late_labels", "rows_the_morning_after", "shifts_of_a_plant", "weekly_demand")
 TIMEOUT_SECONDS = 600
 
 
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory):
-    """An Airflow over the declarations of all five, each with a champion that the command line has made."""
+    """An Airflow over the declarations of all six, each with a champion that the command line has made."""
     home, include = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("include")
     for name in SHAPES:
         shutil.copytree(FOLDER / name, include, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "data.py"))
