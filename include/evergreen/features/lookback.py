@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Aggregation = Literal["count", "sum", "mean", "rate", "missing"]
 NO_GROUP = -1
-_TIME, _GROUP = "\0time", "\0group"  # beside a dataset's own columns, of which none has such a name
+_TIME, _GROUP, _MOMENT, _ROW = "\0time", "\0group", "\0moment", "\0row"  # beside a dataset's own columns, of which none has such a name
 
 
 def trailing_values(
@@ -85,20 +85,19 @@ def latest_rows(
         return pd.DataFrame(np.nan, index=rows.index, columns=list(columns))
     wanted, given = group_numbers([rows, window], keys)
     # merge_asof wants one unit of time on both sides, and takes the last of several at one timestamp
-    asking = pd.DataFrame({"group": wanted, "moment": _in_one_unit(pd.Series(moments, index=rows.index)), "row": np.arange(len(rows))})
+    asking = pd.DataFrame({_GROUP: wanted, _MOMENT: _in_one_unit(pd.Series(moments, index=rows.index)), _ROW: np.arange(len(rows))})
     given_rows = window[[*columns, *known]].copy()
     given_rows[_TIME], given_rows[_GROUP] = _in_one_unit(window[time]), given
     usable = given_rows[_TIME].notna() & (given_rows[_GROUP] != NO_GROUP)
     joined = pd.merge_asof(
-        asking[asking["moment"].notna() & (asking["group"] != NO_GROUP)].sort_values("moment"),
+        asking[asking[_MOMENT].notna() & (asking[_GROUP] != NO_GROUP)].sort_values(_MOMENT),
         given_rows[usable].sort_values([_TIME, *known, *columns], na_position="first"),
-        left_on="moment",
+        left_on=_MOMENT,
         right_on=_TIME,
-        left_by="group",
-        right_by=_GROUP,
+        by=_GROUP,
         tolerance=pd.Timedelta(tolerance) if tolerance is not None else None,
     )
-    return joined.set_index("row")[list(columns)].reindex(range(len(rows))).set_axis(rows.index)
+    return joined.set_index(_ROW)[list(columns)].reindex(range(len(rows))).set_axis(rows.index)
 
 
 def valid_rows(
@@ -128,11 +127,23 @@ def valid_rows(
 
     asked = list(dict.fromkeys([*columns, *filter(None, [valid_to])]))
     found = latest_rows(rows, table, keys=keys, time=valid_from, columns=asked, moments=moments, tolerance=None, known=known)
-    if valid_to is not None and not table.empty:
-        at = _in_one_unit(pd.Series(moments, index=rows.index))
-        is_over = _in_one_unit(found[valid_to]) <= at
-        found = pd.DataFrame({name: found[name].mask(is_over) for name in asked}, index=rows.index)
-    return found[list(columns)]
+    return valid_only(found, None if table.empty else valid_to, pd.Series(moments, index=rows.index))[list(columns)]
+
+
+def valid_only(found: pd.DataFrame, valid_to: str | None, moments: pd.Series) -> pd.DataFrame:
+    """Leave out what no longer holds.
+
+    :param found: for each row what last began to hold, with the column ``valid_to``
+    :param valid_to: the timestamp column until which it holds, itself excluded; None: it holds on
+    :param moments: the timestamp of each row, in the same order
+    :returns: the same columns, missing where nothing holds
+    """
+    import pandas as pd
+
+    if valid_to is None:
+        return found
+    is_over = (_in_one_unit(found[valid_to]) <= _in_one_unit(moments)).to_numpy()
+    return pd.DataFrame({name: found[name].mask(is_over) for name in found.columns}, index=found.index)
 
 
 def looked_up(rows: pd.DataFrame, table: pd.DataFrame, *, keys: Sequence[str], columns: Sequence[str]) -> pd.DataFrame | None:

@@ -155,6 +155,15 @@ def test_the_moment_itself_is_in_time_and_a_microsecond_later_is_not() -> None:
         assert found == value if value else np.isnan(found)
 
 
+def test_columns_may_have_any_name() -> None:
+    rows = pd.DataFrame({"group": ["a", "b"], "row": [5, 6]})
+    window = pd.DataFrame({"group": ["a", "a"], "moment": [_hour(9, 1), _hour(9, 2)], "row": [7, 8]})
+    names = ["group", "moment", "row"]
+    found = latest_rows(rows, window, keys=["group"], time="moment", columns=names, moments=_hour(9, 3), tolerance=None)
+    assert found.loc[0].tolist() == ["a", _hour(9, 2), 8]
+    assert found.loc[1].isna().all()
+
+
 def test_what_is_older_than_the_tolerance_is_missing() -> None:
     window = pd.DataFrame({"shop": ["a"], "time": [_hour(9, 1)], "value": [1.0]})
     assert _latest(window, moments=_hour(9, 3), tolerance=dt.timedelta(hours=2))["value"].iloc[0] == 1.0
