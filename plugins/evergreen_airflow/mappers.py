@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.partition_mappers.base import PartitionMapper
 
 from include.evergreen.config.calendar import DAYS, Calendar
-from include.evergreen.config.models import WHEN_IT_BEGINS, AfterPartition
+from include.evergreen.config.models import WHEN_IT_BEGINS, ScoringMoment
 from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.foundation.grain import DAILY, Grain, Partition
 from include.evergreen.foundation.span import NO_SPAN, Span
@@ -111,13 +111,13 @@ class ScoringMapper(ModelMapper):
         self,
         *,
         lag: Span | str = NO_SPAN,
-        scored_at: AfterPartition | dict[str, float] = WHEN_IT_BEGINS,
+        scored_at: ScoringMoment | dict[str, Any] = WHEN_IT_BEGINS,
         reads_newest: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.lag, self.reads_newest = lag if isinstance(lag, Span) else Span.parse(lag), reads_newest
-        self.scored_at = scored_at if isinstance(scored_at, AfterPartition) else AfterPartition(**scored_at)
+        self.scored_at = scored_at if isinstance(scored_at, ScoringMoment) else ScoringMoment(**scored_at)
 
     def to_downstream(self, key: str) -> str | list[str]:
         """Map an input's partition key to the model's.
@@ -128,7 +128,7 @@ class ScoringMapper(ModelMapper):
         published = _parse(key, self.grain)
         if published is None:
             return []
-        affected = self.calendar.read_by(self.rows_grain, published, self.lag)
+        affected = self.scored_at.scored_by(self.rows_grain, self.calendar, published, self.lag)
         if self.reads_newest:
             affected = _Database.ask(self, published, self.reading, if_unknown=affected)
         return [

@@ -91,14 +91,16 @@ class Living:
 
     def deliver(self, dataset: DatasetConfig, partition: Partition, known: dt.datetime, frame: pd.DataFrame) -> None:
         """Publish a partition as ingestion does, without reading it from anywhere."""
-        digest = frame_digest(frame)
+        column, digest = dataset.knowledge.column, frame_digest(frame)
+        is_first = current_partition(dataset.name, partition) is None
+        known = known if column is None else (frame[column].min() if is_first else frame[column].max()).to_pydatetime()
         path = f"datasets/{dataset.name}/{partition}/{digest[:16]}.parquet"
         storage.write_frame(path, frame)
         counts = {"rows": len(frame), "source_rows": len(frame), "quarantined": 0, "quarantine_digest": "", "quarantine_path": ""}
         publish_partition(
             dataset=dataset.name,
             partition=partition,
-            content={"digest": digest, "path": path, **counts},
+            content={"digest": digest, "path": path, "knowledge_column": column, **counts},
             known_at=lambda _: known,
             origin="live",
         )

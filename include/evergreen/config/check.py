@@ -190,6 +190,8 @@ def _of_model(model: ModelConfig, known: list[str], datasets: dict[str, DatasetC
                 f"dataset.yaml, such as {{name: {name}_{WINDOW_COLUMN}, from: {WINDOW_COLUMN}, ...}}"
             )
             yield ("inputs", index, "dataset"), text
+    if model.own_time is not None and model.rows in datasets:
+        yield from _own_time_problems(model, model.own_time, datasets[model.rows])
     yield from _span_problems(model, datasets)
     yield from _target_problems(model, known, datasets)
     yield from _personal_problems(model, datasets)
@@ -280,9 +282,9 @@ def _lag_problems(model: ModelConfig, model_input: Input, dataset: DatasetConfig
     advice = f"use at least {enough}"
     if name == model.rows and not lag:
         rule = dataset.knowledge.model_dump(include=set(AfterPartition.model_fields), exclude_none=True)
-        advice += (
-            f", or score rows when they are known, with scored_at: {{{', '.join(f'{what}: {when:g}' for what, when in rule.items())}}}"
-        )
+        said = [*(f"{what}: {when:g}" for what, when in rule.items()), *([f"column: {model.own_time}"] if model.own_time else [])]
+        scored_at = f"score rows when they are known, with scored_at: {{{', '.join(said)}}}"
+        advice = scored_at if model.own_time else f"{advice}, or {scored_at}"
     yield "lag", f"{model_input.lag} is too short: {name} is known {dataset.knowledge.text(grain)}; {advice}"
 
 
@@ -328,7 +330,7 @@ def _newest_reads(model: ModelConfig, dataset: DatasetConfig) -> list[tuple[Part
     grain, rows, schedule = dataset.grain, model.grain, dataset.schedule
     days = [schedule.start + dt.timedelta(days=number) for number in range(A_YEAR)]
     reads = []
-    for moment in {model.moment(rows.on(day)) for day in days}:
+    for moment in {moment for day in days for moment in model.scored_at.moments(rows, rows.on(day))}:
         now, longest = grain.at(moment), grain.partitions_in(LONGEST_WINDOW)
         ages = (age for age in range(longest) if _has_come(dataset, grain.shift(now, -age), moment))
         reads.append((now, grain.shift(now, -next(ages, longest))))
@@ -347,10 +349,58 @@ def _has_come(dataset: DatasetConfig, partition: Partition, moment: dt.datetime)
 
 
 def _read_as_of(model: ModelConfig, dataset: DatasetConfig) -> list[tuple[Partition, dt.datetime]]:
-    """For a year of scored partitions: the dataset's partition in which each begins, and its scoring moment."""
-    rows, first = model.grain, model.grain.on(dataset.schedule.start)
+    """For a year of scored partitions: the dataset's partition in which each begins, and its scoring moment.
+
+    Where rows have their own times, each of the dataset's partitions in which they may be, and the last moment of a row in it; rows that
+    are known one by one, and those that are scored themselves, need be known only when these are there.
+    """
+    rows, first, grain = model.grain, model.grain.on(dataset.schedule.start), dataset.grain
     partitions = rows.between(first, rows.shift(first, min(A_YEAR, rows.partitions_in(Span(A_YEAR, "day")))))
-    return [(dataset.grain.at(rows.start(partition)), model.moment(partition)) for partition in partitions]
+    if model.own_time is None:
+        return [(grain.at(rows.start(partition)), model.moment(partition)) for partition in partitions]
+    is_known_by_rows = dataset.knowledge.column is not None or dataset.name == model.rows
+    return [
+        (own, moment if is_known_by_rows else min(moment, grain.end(own) - dt.timedelta.resolution))
+        for partition in partitions
+        for moment in [model.moment(partition)]
+        for begins, ends in [model.scored_at.moments(rows, partition)]
+        for own in grain.between(grain.at(begins), grain.at(ends))
+    ]
+
+
+def _own_time_problems(model: ModelConfig, name: str, rows: DatasetConfig) -> Iterator[tuple[Key, str]]:
+    """Rows that have no time of their own, or that would be scored before it."""
+    columns = {column.name: column for column in rows.columns}
+    moments = [column.name for column in rows.columns if column.type == "timestamp" and not column.nullable]
+    if name not in columns:
+        yield ("scored_at", "column"), _unknown(f"column of {rows.name}", name, moments or list(columns))
+    elif columns[name].type != "timestamp":
+        text = f"{name} is a {columns[name].type}, and a row's own time is a timestamp; allowed: {listed(moments) or 'none is declared'}"
+        yield ("scored_at", "column"), text
+    elif columns[name].nullable:
+        text = (
+            f"{name} is nullable, and a row without its own time can be scored as of none; remove nullable from {rows.name} (rows "
+            f"without a value are then quarantined), or choose another column"
+        )
+        yield ("scored_at", "column"), text
+    grain, first = rows.grain, rows.grain.on(rows.schedule.start)
+    if any(model.moment(partition) < grain.end(partition) for partition in grain.between(first, grain.shift(first, A_YEAR))):
+        key = "hours_after_end" if model.scored_at.hours_after_end is not None else "hours_after_partition"
+        text = (
+            f"is {model.scored_at.text(grain)}, and rows have their own times (column: {name}) until it ends, so that the last of them "
+            f"would be scored before they are there; write hours_after_end: 0, or more"
+        )
+        yield ("scored_at", key), text
+    for index, each in enumerate(model.inputs):
+        if each.dataset == model.rows and each.lag:
+            text = f"{each.lag} is for rows of an earlier {grain.unit}, and {name} is a time in the scored one; remove it"
+            yield ("inputs", index, "lag"), text
+    if rows.whole_table:
+        text = (
+            f"{rows.name} is a whole table, whose rows are of any time and not of the {grain.unit} in which it is delivered; remove "
+            f"column, or read the rows from a dataset with partitions of their own time"
+        )
+        yield ("scored_at", "column"), text
 
 
 def _schedule_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:

@@ -714,7 +714,66 @@ class Retrain(Spanned):
         return self.max_cooldown if self.max_cooldown is not None else self.cooldown * 8
 
 
-WHEN_IT_BEGINS = AfterPartition(hours_after_partition=0)
+class ScoringMoment(AfterPartition):
+    """When a partition is scored, and as of when each of its rows: of that moment, or of the row's own time."""
+
+    column: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A timestamp column of the rows, which is each row's own time: its features see what was known then. The hours then "
+        "say when the rows of a partition are there, which is after its end.",
+    )
+
+    def moments(self, rows: Grain, partition: Partition) -> tuple[dt.datetime, dt.datetime]:
+        """Tell as of when the rows of a partition are scored.
+
+        :param rows: the grain of the rows
+        :param partition: a key of it
+        :returns: the first and the last moment: the scoring moment for both, or, where rows have their own times, the partition's first
+            microsecond and its last
+        """
+        if self.column is None:
+            moment = self.moment(rows, partition)
+            return moment, moment
+        return rows.start(partition), rows.end(partition) - dt.timedelta.resolution
+
+    def newest_reads(self, rows: Grain, partition: Partition, calendar: Calendar, lag: Span) -> list[Partition]:
+        """List the partitions of an input that are the newest to be read for the rows of a partition.
+
+        :param rows: the grain of the rows
+        :param partition: a key of it, which is scored
+        :param calendar: of the input
+        :param lag: of the input
+        :returns: keys of the input, oldest first: one, that in which the scored partition begins, less the lag; where rows have their own
+            times, those in which any of them may be, less the lag, as far as the input's schedule makes them
+        """
+        grain = calendar.grain
+        if self.column is None:
+            return [calendar.minus(grain.at(rows.start(partition)), lag)]
+        first, last = self.moments(rows, partition)
+        newest = list(dict.fromkeys(calendar.minus(each, lag) for each in grain.between(grain.at(first), grain.at(last))))
+        return [each for each in newest if calendar.cron is None or calendar.made(each, each)] or newest[-1:]
+
+    def scored_by(self, rows: Grain, calendar: Calendar, published: Partition, lag: Span) -> list[Partition]:
+        """List the partitions of rows for which a partition of an input is among `newest_reads`.
+
+        :param rows: the grain of the rows
+        :param calendar: of the input
+        :param published: a key of the input
+        :param lag: of the input
+        :returns: keys of the rows' grain, oldest first
+        """
+        if self.column is None:
+            return calendar.read_by(rows, published, lag)
+        grain = calendar.grain
+        first, last = calendar.plus(published, lag), calendar.plus(published, lag)
+        if calendar.cron is not None and lag.unit == "partition" and lag:  # also those between two that are made
+            first = grain.shift(calendar.plus(published, Span(lag.amount - 1, "partition")), 1)
+        found = rows.between(rows.at(grain.start(first)), rows.at(grain.end(last) - dt.timedelta.resolution))
+        return [each for each in found if published in self.newest_reads(rows, each, calendar, lag)]
+
+
+WHEN_IT_BEGINS = ScoringMoment(hours_after_partition=0)
 
 
 class ModelConfig(Spanned):
@@ -730,9 +789,10 @@ class ModelConfig(Spanned):
         description="A chance of being positive, which of several classes, or a figure."
     )
     rows: Name = Field(description="The dataset whose rows are scored.")
-    scored_at: AfterPartition = Field(
+    scored_at: ScoringMoment = Field(
         default=WHEN_IT_BEGINS,
-        description="The moment at which a partition's rows are scored: features see what was known then. By default when it begins.",
+        description="The moment at which a partition's rows are scored: features see what was known then. By default when it begins; with "
+        "column, each row's own time.",
     )
     inputs: tuple[Input, ...] = Field(min_length=1, description="Every dataset that features.py reads, that of the rows included.")
     target: Target
@@ -849,18 +909,34 @@ class ModelConfig(Spanned):
         """
         return self.scored_at.moment(self.grain, partition)
 
+    @property
+    def own_time(self) -> str | None:
+        """The column that says of each row as of when it is scored; None: all rows of a partition are scored as of its moment."""
+        return self.scored_at.column
+
     def newest(self, dataset: str, partition: Partition) -> Partition:
         """Name the newest partition of an input that is read to score a partition. Raises `ConfigError` as `input` does.
 
         :param dataset: name of an input of the model
         :param partition: the scored one
         :returns: its key: of the one in which the scored partition begins, less the input's lag; of an input whose newest known partition
-            is read, the newest that may be it: the one in which the scoring moment is
+            is read, the newest that may be it: the one in which the scoring moment is. Where rows have their own times, that of the last
+        """
+        if self.input(dataset).reads_newest:
+            return self.grain_of(dataset).at(self.scored_at.moments(self.grain, partition)[1])
+        return self.newest_of_rows(dataset, partition)[-1]
+
+    def newest_of_rows(self, dataset: str, partition: Partition) -> list[Partition]:
+        """Name the newest partitions of an input that are read for the rows of a partition, and waited for. Raises what `newest` raises.
+
+        :param dataset: name of an input of the model
+        :param partition: the scored one
+        :returns: keys, oldest first: that of `newest`, and, where rows have their own times, those of earlier rows before it
         """
         read, calendar = self.input(dataset), self.calendar_of(dataset)
         if read.reads_newest:
-            return calendar.grain.at(self.moment(partition))
-        return calendar.minus(calendar.grain.at(self.grain.start(partition)), read.lag)
+            return [self.newest(dataset, partition)]
+        return self.scored_at.newest_reads(self.grain, partition, calendar, read.lag)
 
     def oldest(self, dataset: str, partition: Partition) -> Partition:
         """Name the oldest partition of an input that features may look back to. Raises what `newest` raises.
@@ -869,8 +945,11 @@ class ModelConfig(Spanned):
         :param partition: the scored one
         :returns: its key
         """
-        calendar, read, newest = self.calendar_of(dataset), self.input(dataset), self.newest(dataset, partition)
-        return calendar.first_of(newest, read.window) if read.max_age is None else calendar.minus(newest, read.max_age)
+        calendar, read = self.calendar_of(dataset), self.input(dataset)
+        if read.max_age is not None:
+            return calendar.minus(calendar.grain.at(self.scored_at.moments(self.grain, partition)[0]), read.max_age)
+        first = calendar.first_of(calendar.minus(calendar.grain.at(self.grain.start(partition)), read.lag), read.window)
+        return first if self.own_time is None else calendar.grain.shift(first, -1)  # a window of a row's own reaches into one more
 
     def scored_by(self, dataset: str, published: Partition) -> list[Partition]:
         """List the partitions for which a partition of an input is the newest that is read: the reverse of `newest`.
@@ -880,7 +959,7 @@ class ModelConfig(Spanned):
         :returns: keys of the model's partitions, oldest first: one where both have the same grain, many of a longer input, none or one of
             a shorter one
         """
-        return self.calendar_of(dataset).read_by(self.grain, published, self.input(dataset).lag)
+        return self.scored_at.scored_by(self.grain, self.calendar_of(dataset), published, self.input(dataset).lag)
 
     @property
     def feature_names(self) -> list[str]:

@@ -138,12 +138,13 @@ def inputs_known(model: ModelConfig, partition: Partition, cache_: PartitionCach
     :param model: the model, which declares the inputs and their lags
     :param partition: the day whose rows get features
     :param cache_: what the past is read through, which bounds what is known
-    :returns: whether each input's newest partition that is read for the day was known at the partition's scoring moment
+    :returns: whether each input's newest partition that is read for the day, or for any of its rows, was known at the partition's scoring
+        moment
     """
     return all(
         cache_.newest(each.dataset, partition, model.oldest(each.dataset, partition) if each.reads_newest else newest, newest)
         for each in model.inputs
-        for newest in [model.newest(each.dataset, partition)]
+        for newest in model.newest_of_rows(each.dataset, partition)
     )
 
 

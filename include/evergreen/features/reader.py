@@ -16,12 +16,24 @@ from include.evergreen.config.models import Input
 from include.evergreen.data.partitions import PartitionVersion, known_versions, read_partition
 from include.evergreen.data.partitions.files import GROUP_ROWS
 from include.evergreen.data.partitions.store import read_partition_in_batches
-from include.evergreen.features.lookback import Aggregation, latest_rows, looked_up, trailing_values, valid_rows
+from include.evergreen.features.lookback import Aggregation, latest_rows, looked_up, trailing_values, valid_only, valid_rows
+from include.evergreen.features.row_times import (
+    MISSING,
+    Facts,
+    Reads,
+    as_microseconds,
+    latest_of_each,
+    make_facts,
+    microseconds,
+    seen_versions,
+    trailing_of_each,
+)
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import EARLIEST, LATEST, Grain, Partition
-from include.evergreen.foundation.span import Span
+from include.evergreen.foundation.span import MONTHS, Span
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 log = logging.getLogger(__name__)
@@ -36,6 +48,7 @@ FIRST_LOOKED_AT = 32  # of the partitions of which the newest known one is looke
 HELD_BYTES = 512 * 1024**2  # of rows that a cache keeps in memory; two months of a large dataset, or of all small ones
 
 
+AsOf = Partition | dt.datetime | None  # of a read: a partition's scoring moment, a moment, or all that the cache knows
 Asked = tuple[str, str, tuple[str, ...] | None]  # of a window: dataset, span and columns
 
 
@@ -88,7 +101,7 @@ class PartitionCache:
         self._grain_of: Callable[[str], Grain] = model.grain_of
         self.said_at = said_at
         self.read: dict[tuple[str, Partition, int], PartitionVersion] = {}
-        self.left_out: dict[tuple[str, Partition, int, Partition | None], int] = {}  # rows that a partition did not know yet
+        self.left_out: dict[tuple[str, Partition, int, AsOf], int] = {}  # rows that a partition did not know yet
         self.asked: dict[str, list[str] | None] = {}  # the columns of each dataset that were ever asked for; None: all
         self._versions: dict[str, dict[Partition, list[PartitionVersion]]] = {}
         self._looked_up: dict[str, tuple[int, int]] = {}  # of each dataset, the first and last partition, as ordinals of their days
@@ -98,12 +111,12 @@ class PartitionCache:
         self._whole: set[tuple[str, str]] = set()  # of which all columns are held
         self.windows: dict[Asked, _Window] = {}  # the last of each kind that was read
 
-    def known(self, dataset: str, as_of: Partition | None, first: Partition, last: Partition) -> list[PartitionVersion]:
+    def known(self, dataset: str, as_of: AsOf, first: Partition, last: Partition) -> list[PartitionVersion]:
         """The newest version of each partition that was known as of a day.
 
         :param dataset: name of the dataset
-        :param as_of: the partition of the model at whose scoring moment a version must have been known; the cache's own ``until``,
-            when that is earlier, and for None
+        :param as_of: the partition of the model at whose scoring moment a version must have been known, or a moment; the cache's own
+            ``until``, when that is earlier, and for None
         :param first: the first partition, included
         :param last: the last partition, included
         :returns: one version for each partition that has one, oldest partition first
@@ -114,7 +127,7 @@ class PartitionCache:
         known = ([version for version in versions.get(day, []) if version.knowledge_time <= limit] for day in partitions)
         return [of_day[-1] for of_day in known if of_day]
 
-    def newest(self, dataset: str, as_of: Partition | None, first: Partition, last: Partition) -> PartitionVersion | None:
+    def newest(self, dataset: str, as_of: AsOf, first: Partition, last: Partition) -> PartitionVersion | None:
         """The newest partition of some that was known as of a day, as `known` knows it; it looks back no further than it must.
 
         :param dataset: name of the dataset
@@ -131,20 +144,20 @@ class PartitionCache:
             last, lot = grain.shift(begin, -1), 2 * lot
         return None
 
-    def frame(self, version: PartitionVersion, as_of: Partition | None, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def frame(self, version: PartitionVersion, as_of: AsOf, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of a version that were known as of a day.
 
         Raises `ConfigError` when it has no such column, `DataError` when its file cannot be read.
 
         :param version: one that `known` gave; the cache notes that it was read
-        :param as_of: the partition of the model at whose scoring moment a row must have been known, where rows have a knowledge time of
-            their own; None: the cache's ``until``
+        :param as_of: the partition of the model at whose scoring moment a row must have been known, or a moment, where rows have a
+            knowledge time of their own; None: the cache's ``until``
         :param columns: the columns to read, in this order; None: all
         :returns: a copy, which the caller may change
         """
         return self.shown(version, as_of, columns).copy()
 
-    def shown(self, version: PartitionVersion, as_of: Partition | None, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    def shown(self, version: PartitionVersion, as_of: AsOf, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows that `frame` gives, for whoever copies them anyway. Raises what it does.
 
         :param version: as `frame` takes it
@@ -161,7 +174,7 @@ class PartitionCache:
             held = known
         return held if columns is None or list(columns) == list(held.columns) else held[list(columns)]
 
-    def batches(self, version: PartitionVersion, as_of: Partition | None) -> Iterator[pd.DataFrame]:
+    def batches(self, version: PartitionVersion, as_of: AsOf) -> Iterator[pd.DataFrame]:
         """The rows that `frame` gives, `BATCH_ROWS` at a time: of a partition that has more, one batch is in memory.
 
         Raises `DataError` when its file cannot be read.
@@ -192,8 +205,32 @@ class PartitionCache:
         """
         self.read.update({(version.dataset, version.partition, version.version): version for version in versions})
 
-    def _limit(self, as_of: Partition | None) -> dt.datetime:
-        return self.until if as_of is None else min(self._moment(as_of), self.until)
+    def versions(self, dataset: str, first: Partition, last: Partition) -> dict[Partition, list[PartitionVersion]]:
+        """All versions that ``until`` allows: which of them was known when, their knowledge times say.
+
+        :param dataset: name of the dataset
+        :param first: the first partition, included
+        :param last: the last partition, included
+        :returns: by partition, oldest first, the versions in the order in which they supersede one another
+        """
+        found = self._find_versions(dataset, first, last)
+        return {partition: found[partition] for partition in sorted(found) if first <= partition <= last}
+
+    def whole(self, version: PartitionVersion, columns: Sequence[str]) -> pd.DataFrame:
+        """All rows of a version, those that were known later than others included. Raises what `frame` raises.
+
+        :param version: one that `versions` gave; the cache notes that it was read
+        :param columns: the columns to read, in this order
+        :returns: what may be the cache's own, and not to be changed
+        """
+        held = self._content(version, list(columns))
+        self.note_read([version])
+        return held[list(columns)]
+
+    def _limit(self, as_of: AsOf) -> dt.datetime:
+        if as_of is None:
+            return self.until
+        return min(as_of if isinstance(as_of, dt.datetime) else self._moment(as_of), self.until)
 
     def _content(self, version: PartitionVersion, columns: list[str] | None) -> pd.DataFrame:
         """All rows of the version, with ``columns`` among its columns."""
@@ -311,6 +348,8 @@ def _take_days(method: Callable[Concatenate[Any, P], Returned]) -> Callable[Conc
 class PointInTimeReader:
     """Reads for one partition of one model, and sees nothing that was not known when that partition began.
 
+    Where rows have their own times, each row sees what was known at its own, and of the rows beside it those that came before it.
+
     :param model: the model, which declares rows, inputs and their lags
     :param partition: the day whose rows get features
     :param cache: what the past is read through
@@ -323,6 +362,7 @@ class PointInTimeReader:
         self._partition = partition
         self._cache = cache
         self._batch: pd.DataFrame | None = None
+        self._facts: dict[tuple[object, ...], Facts] = {}  # shared by the readers of all batches
 
     @property
     def partition(self) -> dt.date:
@@ -335,29 +375,36 @@ class PointInTimeReader:
     def rows(self) -> pd.DataFrame:
         """The rows to score, each of which gets one row of features.
 
-        Raises `DataError` when the partition has not been ingested, or was not known in time.
+        Raises `DataError` when the partition has not been ingested, or was not known in time, or when no row has its own time within it.
 
         :returns: all columns of the partition of the model's ``rows``, in the order and with the index that features() must keep; rows
-            that the knowledge column says were known later are left out, and the log says how many
+            that the knowledge column says were known later are left out, and so are those whose own time is not within the partition; the
+            log says how many
         """
         if self._batch is not None:
             return self._batch.copy()
         version = self._rows_version()
         rows = self._cache.frame(version, self._partition)
         self._tell_of_late_rows(version)
-        return rows
+        within = self._within(rows)
+        self._tell_of_rows_elsewhere(version, len(within), len(rows))
+        return rows if len(within) == len(rows) else within.reset_index(drop=True)
 
     def in_batches(self) -> Iterator[PointInTimeReader]:
         """The same reader, for the next `BATCH_ROWS` rows of its partition each time. Raises what `rows` does.
 
         :yields: a reader whose `rows` are these, and which sees the same past
         """
-        version = self._rows_version()
+        version, read, given = self._rows_version(), 0, 0
         for rows in self._cache.batches(version, self._partition):
-            batch = copy(self)
-            batch._batch = rows
-            yield batch
+            within = self._within(rows)
+            if len(within) or rows.empty:
+                batch = copy(self)
+                batch._batch = within if read == given and len(within) == len(rows) else within.set_axis(range(given, given + len(within)))
+                yield batch
+            read, given = read + len(rows), given + len(within)
         self._tell_of_late_rows(version)
+        self._tell_of_rows_elsewhere(version, given, read)
 
     def _rows_version(self) -> PartitionVersion:
         dataset = self._model.rows
@@ -376,6 +423,104 @@ class PointInTimeReader:
                 self._model.name, late, version.rows, dataset, newest, self._partition, version.knowledge_column, dataset,
             )  # fmt: skip
 
+    def _within(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows whose own time is one of their partition; all of them, where they have none."""
+        column = self._model.own_time
+        if column is None:
+            return rows
+        if column not in rows:
+            raise ConfigError(
+                f"{self._model.name}: {self._model.rows} {self._partition} has no column {column!r}, which is its rows' own time "
+                f"(scored_at.column in model.yaml); it has: {', '.join(rows.columns)}. Ingest it again if the column is new."
+            )
+        if getattr(rows[column].dtype, "tz", None) is None:
+            raise ConfigError(
+                f"{self._model.name}: {column} of {self._model.rows} {self._partition} is stored as {rows[column].dtype}, and rows' own "
+                f"times (scored_at.column in model.yaml) are timestamps with a zone. Declare it so in dataset.yaml, and ingest it again."
+            )
+        first, last = self._model.scored_at.moments(self._model.grain, self._partition)
+        is_within = rows[column].between(first, last).to_numpy(dtype=bool)
+        return rows if is_within.all() else rows[is_within]
+
+    def _tell_of_rows_elsewhere(self, version: PartitionVersion, given: int, read: int) -> None:
+        if given == read:
+            return
+        first, last = self._model.scored_at.moments(self._model.grain, self._partition)
+        said = f"{self._model.own_time} is missing or not within the partition ({first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M:%S} UTC)"
+        subject = f"{self._model.name}: {read - given} of {read} rows of {version.dataset} {version.partition}"
+        advice = f"Correct the rows, or the time zone or the grain of {version.dataset}, or choose another scored_at.column in model.yaml."
+        if not given:
+            raise DataError(f"{subject} could be scored at no time of their own: their {said}. {advice}")
+        log.warning("%s are left out: their %s. %s", subject, said, advice)
+
+    def _own_moments(self, rows: pd.DataFrame) -> np.ndarray:
+        """The own times of rows that features.py hands in, as the partition has them, whatever it made of that column."""
+        assert self._model.own_time is not None
+        own = self.rows()[self._model.own_time]
+        if not own.index.equals(rows.index):
+            if not rows.index.isin(own.index).all():
+                raise ConfigError(
+                    f"{self._model.name}: features.py looks back for rows that are none of read.rows(), by their index, and so have no "
+                    f"own time. Hand in read.rows(), or some of them, with the index that they have."
+                )
+            own = own.loc[rows.index]
+        return as_microseconds(own)
+
+    def _facts_of(self, dataset: str, columns: Sequence[str], *, span: str | int | None, is_timed: bool = False) -> Facts:
+        """What the rows of the partition may see of an input, each at its own time.
+
+        Raises `ConfigError` as `window` does, or, without a span, `newest`.
+        """
+        key = dataset, tuple(columns), str(span), is_timed
+        if key not in self._facts:
+            reads = self._newest_reads(dataset) if span is None else self._window_reads(dataset, span, is_timed=is_timed)
+            versions = self._cache.versions(dataset, reads[0].first, reads[-1].newest)
+            last = microseconds(self._model.scored_at.moments(self._model.grain, self._partition)[1])
+            seen = [each for each in seen_versions(reads, versions, newest_alone=span is None) if each.since <= last]
+            facts = make_facts([(each, *self._known_rows(each.version, columns)) for each in seen], columns)
+            if facts.rows.size > MOST_KEPT_CELLS:
+                return facts
+            self._facts[key] = facts
+        return self._facts[key]
+
+    def _known_rows(self, version: PartitionVersion, columns: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:
+        """Rows of a version, and from when on each was known; of the rows' own dataset, also after its own time."""
+        import numpy as np
+
+        known, own = version.knowledge_column, self._model.own_time if version.dataset == self._model.rows else None
+        names = [name for name in columns if name != KNOWN]
+        frame = self._cache.whole(version, list(dict.fromkeys([*names, *filter(None, [known, own])])))
+        since = np.full(len(frame), microseconds(version.knowledge_time))
+        if known is not None:
+            since = np.maximum(since, as_microseconds(frame[known]))
+        if own is not None:
+            happened = as_microseconds(frame[own])
+            frame, since = frame[happened != MISSING], np.maximum(since, happened + 1)[happened != MISSING]
+        if KNOWN in columns:
+            frame = frame.assign(**{KNOWN: frame[known] if known else version.knowledge_time})
+        return frame[list(columns)], since
+
+    def _window_reads(self, dataset: str, span: str | int, *, is_timed: bool) -> list[Reads]:
+        """Which partitions of an input are the window of the rows of each of its partitions."""
+        calendar, read = self._model.calendar_of(dataset), self._by_window(dataset)
+        asked = self._length(dataset, span) if is_timed else self._asked(dataset, span)
+        grain, (begins, ends) = calendar.grain, self._model.scored_at.moments(self._model.grain, self._partition)
+        if not 0 < calendar.count(asked) <= calendar.count(read.window):
+            raise ConfigError(self._too_long(dataset, asked, read))
+        oldest = max(grain.at(begins - _as_time(asked)), self._model.oldest(dataset, self._partition)) if is_timed else None
+        reads = []
+        for own in grain.between(grain.at(begins), grain.at(ends)):
+            newest = calendar.minus(own, read.lag)
+            reads.append(Reads(grain.start(own), oldest or calendar.first_of(newest, asked), newest))
+        return reads
+
+    def _newest_reads(self, dataset: str) -> list[Reads]:
+        """Which partitions of an input may be the newest that is known to the rows of each of its partitions."""
+        calendar, age = self._model.calendar_of(dataset), self._by_age(dataset).max_age
+        assert age is not None
+        grain, (begins, ends) = calendar.grain, self._model.scored_at.moments(self._model.grain, self._partition)
+        return [Reads(grain.start(own), calendar.minus(own, age), own) for own in grain.between(grain.at(begins), grain.at(ends))]
+
     @_take_days
     def window(self, dataset: str, span: str | int, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of the last partitions that the model may see, as they were known when the scored partition began.
@@ -392,21 +537,13 @@ class PointInTimeReader:
         """
         import pandas as pd
 
-        declared = self._input(dataset)
-        if declared.reads_newest:
-            raise ConfigError(
-                f"{self._model.name}: features.py asks for a window of {dataset}, of which model.yaml reads the newest known partition "
-                f"alone (max_age). Use read.newest() or read.lookup(), or give it a lag and a window there."
-            )
-        calendar, last = self._model.calendar_of(dataset), self._model.newest(dataset, self._partition)
-        asked = self._asked(dataset, span)
+        declared = self._by_window(dataset)
+        calendar, asked = self._model.calendar_of(dataset), self._asked(dataset, span)
+        last = calendar.minus(calendar.grain.at(self._model.grain.start(self._partition)), declared.lag)
         first = calendar.first_of(last, asked)
-        if not self._model.oldest(dataset, self._partition) <= first <= last:
-            raise ConfigError(
-                f"{self._model.name}: features.py asks for {asked} of {dataset}; allowed: 1 {calendar.grain.noun} to {declared.window}, "
-                f"its window in model.yaml."
-            )
-        versions = self._cache.known(dataset, self._partition, first, last)
+        if not calendar.first_of(last, declared.window) <= first <= last:
+            raise ConfigError(self._too_long(dataset, asked, declared))
+        versions = self._cache.known(dataset, self._known_to_all, first, last)
         if not versions:
             return pd.DataFrame({name: [] for name in [*(columns or []), PARTITION_COLUMN]})
         return self._joined((dataset, str(asked), None if columns is None else tuple(columns)), versions, columns)
@@ -414,26 +551,62 @@ class PointInTimeReader:
     def newest(self, dataset: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of the newest partition that was known at the scoring moment: of a whole table, the table as it was known then.
 
-        Raises `DataError` when it cannot be read, `ConfigError` when model.yaml does not list the input, or there is no such column.
+        Raises `DataError` when it cannot be read, `ConfigError` when model.yaml does not list the input, or gives it no ``max_age``, or
+        there is no such column.
 
         :param dataset: an input of the model with ``max_age``
         :param columns: the columns to read, and no others; None: all
         :returns: the rows, in the order of their keys
-        :raises ConfigError: when model.yaml gives the input no ``max_age``
         :raises DataError: when no partition of that age was known
         """
-        if not self._input(dataset).reads_newest:
-            raise ConfigError(
-                f"{self._model.name}: features.py asks for the newest partition of {dataset}, which model.yaml reads by a window. Use "
-                f"read.window(), or give it max_age there."
-            )
-        first, last = self._model.oldest(dataset, self._partition), self._model.newest(dataset, self._partition)
-        version = self._cache.newest(dataset, self._partition, first, last)
+        self._by_age(dataset)
+        first, grain = self._model.oldest(dataset, self._partition), self._model.grain_of(dataset)
+        last = grain.at(self._model.scored_at.moments(self._model.grain, self._partition)[0])
+        version = self._cache.newest(dataset, self._known_to_all, first, last)
         if version is None:
             raise DataError(
                 f"{self._model.name}: no partition of {dataset} from {first} to {last} was known on {self._partition}. Ingest one."
             )
-        return self._cache.frame(version, self._partition, columns)
+        return self._cache.frame(version, self._known_to_all, columns)
+
+    @property
+    def _known_to_all(self) -> AsOf:
+        """As of when something was known to all rows of the partition."""
+        return self._partition if self._model.own_time is None else self._model.grain.start(self._partition)
+
+    def _by_window(self, dataset: str) -> Input:
+        declared = self._input(dataset)
+        if declared.reads_newest:
+            raise ConfigError(
+                f"{self._model.name}: features.py asks for a window of {dataset}, of which model.yaml reads the newest known partition "
+                f"alone (max_age). Use read.newest() or read.lookup(), or give it a lag and a window there."
+            )
+        return declared
+
+    def _by_age(self, dataset: str) -> Input:
+        declared = self._input(dataset)
+        if not declared.reads_newest:
+            raise ConfigError(
+                f"{self._model.name}: features.py asks for the newest partition of {dataset}, which model.yaml reads by a window. Use "
+                f"read.window(), or give it max_age there."
+            )
+        return declared
+
+    def _too_long(self, dataset: str, asked: Span, declared: Input) -> str:
+        return (
+            f"{self._model.name}: features.py asks for {asked} of {dataset}; allowed: 1 {self._model.grain_of(dataset).noun} to "
+            f"{declared.window}, its window in model.yaml."
+        )
+
+    def _length(self, dataset: str, span: str | int) -> Span:
+        """A length of time before a row's own, which may be of any length but that of months."""
+        asked = Span(max(0, span), "day") if isinstance(span, int) else Span.parse(span, subject=f"{self._model.name}: the length")
+        if asked.unit == "partition" or asked.unit in MONTHS:
+            raise ConfigError(
+                f"{self._model.name}: features.py asks for {asked} of {dataset} before each row's own time, and {asked.unit}s are not all "
+                f"of one length; say it in minutes, hours, days or weeks."
+            )
+        return asked
 
     def _asked(self, dataset: str, span: str | int) -> Span:
         if isinstance(span, int):  # of an older release: days
@@ -500,10 +673,10 @@ class PointInTimeReader:
 
     def _frame(self, version: PartitionVersion, columns: Sequence[str] | None) -> pd.DataFrame:
         if columns is None or KNOWN not in columns:
-            return self._cache.shown(version, self._partition, columns)
+            return self._cache.shown(version, self._known_to_all, columns)
         own = [name for name in columns if name != KNOWN]
         column = version.knowledge_column
-        frame = self._cache.shown(version, self._partition, [*own, *([column] if column and column not in own else [])])
+        frame = self._cache.shown(version, self._known_to_all, [*own, *([column] if column and column not in own else [])])
         return frame.assign(**{KNOWN: frame[column] if column else version.knowledge_time})[list(columns)]
 
     @_take_days
@@ -518,8 +691,12 @@ class PointInTimeReader:
         column: str,
         agg: Aggregation,
         threshold: float | None = None,
+        time: str | None = None,
     ) -> pd.Series:
         """For each of ``rows``, one figure over the rows of `window` (``dataset``, ``span``) that share its ``group_by`` columns.
+
+        Where rows have their own times, the window is that of each row: the partitions up to the one in which its own time is, less the
+        lag, as they were known then. With ``time``, it is the time before it: what happened in the ``span`` that ends with it.
 
         A value that is missing is left out, and so is a row of the window that lacks one of ``group_by``:
 
@@ -541,13 +718,27 @@ class PointInTimeReader:
         :param column: the column of ``dataset`` that the figure is of; a numeric one, but for ``count`` and ``missing``
         :param agg: which figure
         :param threshold: the number that a value must exceed to count for ``rate``, in the column's unit
+        :param time: where rows have their own times, the timestamp column of ``dataset`` that says when each of its rows happened
         :returns: one float for each of ``rows``, with their index
-        :raises ConfigError: when ``threshold`` comes without ``rate``, or ``rate`` without it; and as `window`
+        :raises ConfigError: when ``threshold`` comes without ``rate``, or ``rate`` without it; ``time`` where rows have no times of their
+            own; and as `window`
         """
         keys = [group_by] if isinstance(group_by, str) else list(group_by)
         if (agg == "rate") != (threshold is not None):
             raise ConfigError(f"{self._model.name}: trailing() takes threshold= with agg='rate', and with nothing else; got agg={agg!r}.")
-        window = self.window(dataset, span, list(dict.fromkeys([*keys, column])))
+        asked = list(dict.fromkeys([*keys, column, *filter(None, [time])]))
+        if self._model.own_time is not None:
+            facts = self._facts_of(dataset, asked, span=span, is_timed=time is not None)
+            length = None if time is None else _as_time(self._length(dataset, span))
+            return trailing_of_each(
+                rows, self._own_moments(rows), facts, keys=keys, column=column, agg=agg, threshold=threshold, time=time, span=length
+            )
+        if time is not None:
+            raise ConfigError(
+                f"{self._model.name}: trailing() takes time= where each row is scored at its own time (scored_at.column in model.yaml); "
+                f"here all rows have one moment, and the window is of whole partitions. Remove it."
+            )
+        window = self.window(dataset, span, asked)
         return trailing_values(rows, window, keys=keys, column=column, agg=agg, threshold=threshold)
 
     @_take_days
@@ -575,15 +766,38 @@ class PointInTimeReader:
         :param by: the column, or columns, of both that say which rows belong together; none: all of them do
         :param time: the timestamp column of ``dataset``
         :param columns: the columns of ``dataset`` to give
-        :param at: the timestamp column of ``rows`` that is their own time; None: the partition's scoring moment
+        :param at: the timestamp column of ``rows`` that is their own time; None: the partition's scoring moment, or the row's own, if rows
+            have their own times: nothing that was not known then is found, whatever ``at`` says
         :param tolerance: how long before it the latest row may be; None: as long as the window goes back
         :returns: ``columns`` for each of ``rows``, with their index; missing where there is no such row
         """
         keys = [by] if isinstance(by, str) else list(by)
         known = [KNOWN] if self.edition >= BY_KNOWLEDGE else []
-        window = self.window(dataset, span, list(dict.fromkeys([*keys, time, *columns, *known])))
+        asked = list(dict.fromkeys([*keys, time, *columns, *known]))
+        if self._model.own_time is not None:
+            return self._latest_of_each(
+                rows, self._facts_of(dataset, asked, span=span), keys=keys, time=time, columns=list(columns), at=at, tolerance=tolerance,
+                known=known,
+            )  # fmt: skip
+        window = self.window(dataset, span, asked)
         moments = rows[at] if at is not None else self._model.moment(self._partition)
         return latest_rows(rows, window, keys=keys, time=time, columns=list(columns), moments=moments, tolerance=tolerance, known=known)
+
+    def _latest_of_each(
+        self,
+        rows: pd.DataFrame,
+        facts: Facts,
+        *,
+        keys: list[str],
+        time: str | None,
+        columns: list[str],
+        at: str | None,
+        known: list[str],
+        tolerance: dt.timedelta | None = None,
+    ) -> pd.DataFrame:
+        moments = self._own_moments(rows)
+        bounds = moments if at is None else as_microseconds(rows[at])
+        return latest_of_each(rows, moments, facts, keys=keys, time=time, columns=columns, bounds=bounds, tolerance=tolerance, known=known)
 
     @_take_days
     def lookup(
@@ -620,7 +834,11 @@ class PointInTimeReader:
         if valid_from is None:
             if named := [f"{name}=" for name, value in (("valid_to", valid_to), ("at", at), ("span", span)) if value is not None]:
                 raise ConfigError(f"{self._model.name}: lookup() takes {', '.join(named)} with valid_from= alone.")
-            found = looked_up(rows, self.newest(dataset, list(dict.fromkeys([*keys, *given]))), keys=keys, columns=given)
+            wanted = list(dict.fromkeys([*keys, *given]))
+            if self._model.own_time is not None:
+                found = self._found_in_each(rows, self._facts_of(dataset, wanted, span=None), keys=keys, columns=given)
+            else:
+                found = looked_up(rows, self.newest(dataset, wanted), keys=keys, columns=given)
             if found is None:
                 raise DataError(
                     f"{self._model.name}: several rows of {dataset} share {', '.join(keys)}, so that none can be looked up. "
@@ -629,6 +847,23 @@ class PointInTimeReader:
             return found
         asked = list(dict.fromkeys([*keys, valid_from, *filter(None, [valid_to]), *given]))
         known = [] if span is None else [KNOWN]
+        if self._model.own_time is not None:
+            facts = self._facts_of(dataset, [*asked, *known], span=span)
+            ends = [valid_to] if valid_to is not None and valid_to not in given else []
+            found = self._latest_of_each(rows, facts, keys=keys, time=valid_from, columns=[*given, *ends], at=at, known=known)
+            times = rows[at] if at is not None else self.rows()[self._model.own_time].loc[rows.index]
+            return valid_only(found, None if facts.rows.empty else valid_to, times)[given]
         table = self.newest(dataset, asked) if span is None else self.window(dataset, span, [*asked, *known])
         moments = rows[at] if at is not None else self._model.moment(self._partition)
         return valid_rows(rows, table, keys=keys, valid_from=valid_from, valid_to=valid_to, columns=given, moments=moments, known=known)
+
+    def _found_in_each(self, rows: pd.DataFrame, facts: Facts, *, keys: list[str], columns: list[str]) -> pd.DataFrame | None:
+        """What the row's keys find in the table that it sees; None when it may find several."""
+        if facts.rows[keys].assign(**{KNOWN: facts.version}).dropna().duplicated().any():
+            return None
+        return self._latest_of_each(rows, facts, keys=keys, time=None, columns=columns, at=None, known=[])
+
+
+def _as_time(span: Span) -> dt.timedelta:
+    assert span.minutes is not None
+    return dt.timedelta(minutes=span.minutes)

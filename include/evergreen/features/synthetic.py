@@ -96,7 +96,10 @@ class SyntheticRows:
             self.day = model.grain.shift(self.day, 1)
         begins = {name: grain.at(model.grain.start(self.day)) for name, grain in grains.items()}
         self._first = {name: grains[name].shift(begins[name], -before[name]) for name in names}
-        self._last = {name: grains[name].shift(begins[name], DAYS_AFTER) for name in names}
+        ends = begins
+        if model.own_time is not None:  # rows read what becomes known while their partition goes on
+            ends = {name: grain.at(model.grain.end(self.day) - dt.timedelta.resolution) for name, grain in grains.items()}
+        self._last = {name: grains[name].shift(ends[name], DAYS_AFTER) for name in names}
         self._last[model.target.dataset] = grains[model.target.dataset].shift(model.labels.partitions(self.day)[1], DAYS_AFTER)
         self._rules = {name: _rules_by_column(dataset) for name, dataset in self.datasets.items()}
         _draw_both_classes(model, self._rules[model.target.dataset].setdefault(model.target.column, {}))
@@ -222,7 +225,9 @@ class SyntheticRows:
     def _drawn(self, dataset: DatasetConfig, column: Column, rng: np.random.Generator, rows: int, day: Partition) -> list[Any]:
         rules, begins = self._rules[dataset.name].get(column.name, {}), dataset.grain.start(day)
         values: Sequence[Any]
-        if column.name == dataset.knowledge.column:  # some before the day begins, some after it has ended
+        if column.name == dataset.knowledge.column and not self._is_own_time(
+            dataset, column
+        ):  # some before the day begins, some after it has ended
             known = dataset.known_from(day)
             values = [known + dt.timedelta(seconds=round(3600 * hours)) for hours in rng.uniform(-18, 18, rows)]
         elif column.type == "timestamp":
@@ -241,6 +246,10 @@ class SyntheticRows:
         if column.nullable:
             values = [None if lost else value for value, lost in zip(values, rng.random(rows) < MISSING_SHARE, strict=True)]
         return list(values)
+
+    def _is_own_time(self, dataset: DatasetConfig, column: Column) -> bool:
+        """Whether the model's rows are scored as of it, so that it is within their partition."""
+        return (dataset.name, column.name) == (self.model.rows, self.model.own_time)
 
     def _is_shared(self, column: Column) -> bool:
         """Whether some dataset has it as a key, so that others may refer to it."""

@@ -85,7 +85,7 @@ class _Findings:
 
 def _gather(catalog: Catalog, model: ModelConfig, partition: Partition) -> _Findings:
     return _Findings(
-        inputs=[_input_delivery(catalog, model, model_input, partition) for model_input in model.inputs],
+        inputs=[delivery for model_input in model.inputs for delivery in _input_deliveries(catalog, model, model_input, partition)],
         labels=_label_deliveries(catalog, model.labels, partition),
         score=find_stage(model.name, "score", partition),
         monitor=find_stage(model.name, "monitor", partition),
@@ -95,17 +95,17 @@ def _gather(catalog: Catalog, model: ModelConfig, partition: Partition) -> _Find
     )
 
 
-def _input_delivery(catalog: Catalog, model: ModelConfig, read: Input, partition: Partition) -> _Delivery:
-    """The newest partition that is read; of an input whose newest known one is read, whichever that was at the scoring moment."""
+def _input_deliveries(catalog: Catalog, model: ModelConfig, read: Input, partition: Partition) -> list[_Delivery]:
+    """The newest partitions that are read; of an input whose newest known one is read, whichever that was at the scoring moment."""
     name, newest = read.dataset, model.newest(read.dataset, partition)
     if not read.reads_newest:
-        return _delivery(catalog, name, newest)
+        return [_delivery(catalog, name, each) for each in model.newest_of_rows(name, partition)]
     moment, oldest = model.moment(partition), model.oldest(name, partition)
     if version := newest_known(name, as_of=moment, first=oldest, last=newest):
-        return _delivery(catalog, name, version.partition)
+        return [_delivery(catalog, name, version.partition)]
     delivery, span = _delivery(catalog, name, newest), f"from {oldest} to {newest}"
     step = f"ingest a partition of {name} {span} that was known by {_utc(moment)} (if nothing else says so, by --known-at)"
-    return replace(delivery, version=None, never=f"no partition {span} was known at {_utc(moment)}, the scoring moment", step=step)
+    return [replace(delivery, version=None, never=f"no partition {span} was known at {_utc(moment)}, the scoring moment", step=step)]
 
 
 def _delivery(catalog: Catalog, name: str, day: Partition) -> _Delivery:

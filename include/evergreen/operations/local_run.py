@@ -135,7 +135,7 @@ def partitions_needed(catalog: Catalog, model: ModelConfig, as_of: Partition, wi
     for model_input in model.inputs:
         first, last = model.oldest(model_input.dataset, oldest_row), model.newest(model_input.dataset, as_of)
         if model_input.reads_newest:  # what came before the one that the oldest rows read is read by nothing
-            first = catalog.dataset(model_input.dataset).newest_known(model.moment(oldest_row), first) or first
+            first = catalog.dataset(model_input.dataset).newest_known(model.scored_at.moments(model.grain, oldest_row)[0], first) or first
         earlier, later = spans.get(model_input.dataset, (first, last))
         spans[model_input.dataset] = (min(first, earlier), max(last, later))
     needed = [

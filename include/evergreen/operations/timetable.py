@@ -111,7 +111,11 @@ def _told(catalog: Catalog, model: ModelConfig, example: Timetable) -> Iterator[
     lasts = f" from one time of {grain.unit!r} to the next" if is_cron(grain.unit) else ""
     yield f"{model.name}: {model.task} of {model.rows}. A partition is {grain.a_partition}{lasts}{zone}; all times are UTC."
     yield f"  Partition {example.partition}, for example: {_at(grain.start(example.partition))} to {_at(grain.end(example.partition))}"
-    yield f"    scored as of {_at(example.moment)}: its features see what was known then"
+    if model.own_time is None:
+        yield f"    scored as of {_at(example.moment)}: its features see what was known then"
+    else:
+        yield f"    each row as of its own {model.own_time}: its features see what was known then, and the {model.rows} before it"
+        yield f"    they are scored together, {_at(example.moment)} at the earliest"
     for read in example.inputs:
         age = model.input(read.dataset).max_age
         newest = "" if age is None else f", the newest known one, if it is at most {age} old"

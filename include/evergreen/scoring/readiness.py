@@ -18,9 +18,9 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.base import RECORDED
 from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.labels import LabelSource
-from include.evergreen.config.models import WHEN_IT_BEGINS, AfterPartition, Input
+from include.evergreen.config.models import WHEN_IT_BEGINS, Input, ScoringMoment
 from include.evergreen.config.schedule import PartitionSchedule
-from include.evergreen.data.partitions import newest_known
+from include.evergreen.data.partitions import PartitionVersion, known_partitions, newest_known
 from include.evergreen.features.labels import truth_digest
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.grain import Grain, Partition
@@ -36,6 +36,7 @@ Origin = Literal["live", "backfill"]
 Key = tuple[str, Partition]  # a dataset and its partition
 MOST_READING = 744  # partitions of a model that one event of an input may start: as many as a month has hours
 BACK_AT_MOST = 10 * MOST_READING  # from the newest rows, to find them
+KEYS_AT_ONCE = 200  # of versions that are looked up by one query; SQLite takes no condition that is a thousand deep
 OWN_EVENT_WITHIN = dt.timedelta(seconds=30)  # of a publication: by then its event has come, or its publisher died
 
 
@@ -181,16 +182,16 @@ class Inputs:
     """
 
     grain: Grain
-    scored_at: AfterPartition
+    scored_at: ScoringMoment
     inputs: tuple[tuple[str, Calendar, Span, Span | None], ...]
 
     def keys(self, partition: Partition) -> list[Key]:
-        """List the newest partition of each input.
+        """List the newest partition of each input, or, where rows have their own times, the newest of each of them.
 
         :param partition: the day whose rows are scored
         :returns: them, whether or not they are there, in the order of the recipe
         """
-        return [self._key(partition, *each) for each in self.inputs]
+        return [key for each in self.inputs for key in self._keys(partition, *each)]
 
     def there(self, partition: Partition) -> dict[Key, list[sa.Row[Any]]]:
         """Look up what of them is published.
@@ -203,14 +204,14 @@ class Inputs:
         known = {key: [row for row in rows if key[0] not in newest or row.knowledge_time <= moment] for key, rows in versions.items()}
         return {key: rows for key, rows in known.items() if rows}
 
-    def _key(self, partition: Partition, dataset: str, calendar: Calendar, lag: Span, age: Span | None) -> Key:
+    def _keys(self, partition: Partition, dataset: str, calendar: Calendar, lag: Span, age: Span | None) -> list[Key]:
         grain = calendar.grain
         if age is None:
-            return dataset, calendar.minus(grain.at(self.grain.start(partition)), lag)
-        moment = self.scored_at.moment(self.grain, partition)
-        newest = grain.at(moment)
-        version = newest_known(dataset, as_of=moment, first=calendar.minus(newest, age), last=newest)
-        return dataset, version.partition if version else newest
+            return [(dataset, newest) for newest in self.scored_at.newest_reads(self.grain, partition, calendar, lag)]
+        first, last = self.scored_at.moments(self.grain, partition)
+        newest, moment = grain.at(last), self.scored_at.moment(self.grain, partition)
+        version = newest_known(dataset, as_of=moment, first=calendar.minus(grain.at(first), age), last=newest)
+        return [(dataset, version.partition if version else newest)]
 
 
 def inputs_of(version: RegisteredVersion) -> Inputs:
@@ -257,7 +258,8 @@ def partitions_reading(model: ModelConfig, dataset: str, published: Partition) -
         return []
     first = rows.at(begins - (model.moment(last) - rows.start(last)))
     candidates = rows.between(max(rows.shift(first, -1), rows.shift(last, -BACK_AT_MOST)), last)
-    return [partition for partition in candidates if begins <= model.moment(partition) < ends][-MOST_READING:]
+    moments = ((partition, *model.scored_at.moments(rows, partition)) for partition in candidates)
+    return [partition for partition, earliest, latest in moments if begins <= latest and earliest < ends][-MOST_READING:]
 
 
 # --- scoring ----------------------------------------------------------------------------------------------------------
@@ -280,13 +282,18 @@ def _corrections(moment: dt.datetime, detail: Mapping[str, Any]) -> tuple[News, 
     """The versions that a scoring would read now and did not; those that were known too late for the partition are none."""
     read = {_key(name): digest for name, digest in detail["read"].items()}
     spans = [tuple(span) for span in detail.get("within", ())]  # of the inputs whose newest known partition is read
-    newest = {dataset for dataset, _, _ in spans}
+    newest = {span[0] for span in spans}
     wanted = {key: {digest} for key, digest in read.items() if key[0] not in newest}
-    for dataset, first, last in spans:
-        if version := newest_known(dataset, as_of=moment, first=first, last=last):
+    for dataset, first, last, *each in spans:  # with `each`, rows read several of them, each at its own time
+        find = known_partitions if each else _newest_alone
+        for version in find(dataset, as_of=moment, first=first, last=last):
             wanted[dataset, version.partition] = {digest for key, digest in read.items() if key[0] == dataset}
     known = {key: _known(versions, moment) for key, versions in _published(wanted).items()}
     return tuple(_news(version) for key, version in known.items() if version is not None and version.digest not in wanted[key])
+
+
+def _newest_alone(dataset: str, *, as_of: dt.datetime, first: Partition, last: Partition) -> list[PartitionVersion]:
+    return list(filter(None, [newest_known(dataset, as_of=as_of, first=first, last=last)]))
 
 
 def _for_the_challenger(model: str, partition: Partition, published: Key, shadow: int) -> tuple[News, ...]:
@@ -422,10 +429,14 @@ def _scored(connection: sa.Connection, model: str, partition: Partition) -> sa.R
 def _published(keys: Collection[Key]) -> dict[Key, list[sa.Row[Any]]]:
     """All versions of some partitions, older ones first; of those that were never published there is nothing."""
     versions: dict[Key, list[sa.Row[Any]]] = {}
-    values = {f"{name}{number}": value for number, key in enumerate(keys) for name, value in zip(("dataset", "day"), key, strict=True)}
     with reading() as connection:
-        for row in connection.execute(_versions_query(len(keys)), values):
-            versions.setdefault((row.dataset, row.partition), []).append(row)
+        for begin in range(0, len(keys), KEYS_AT_ONCE):
+            lot = list(keys)[begin : begin + KEYS_AT_ONCE]
+            values = {
+                f"{name}{number}": value for number, key in enumerate(lot) for name, value in zip(("dataset", "day"), key, strict=True)
+            }
+            for row in connection.execute(_versions_query(len(lot)), values):
+                versions.setdefault((row.dataset, row.partition), []).append(row)
     return versions
 
 
@@ -471,11 +482,11 @@ def _kept_inputs(recipe_digest: str) -> Inputs:
     if recipe is None:
         raise LookupError(recipe_digest)
     declared = recipe.document["declared"]
-    scored_at = AfterPartition.model_validate(declared["scored_at"]) if "scored_at" in declared else WHEN_IT_BEGINS
+    scored_at = ScoringMoment.model_validate(declared["scored_at"]) if "scored_at" in declared else WHEN_IT_BEGINS
     inputs = (Input.model_validate(each, context=RECORDED) for each in declared["inputs"])
     return _inputs(recipe.calendar_of, declared["rows"], scored_at, inputs)
 
 
-def _inputs(calendar_of: Callable[[str], Calendar], rows: str, scored_at: AfterPartition, inputs: Iterable[Input]) -> Inputs:
+def _inputs(calendar_of: Callable[[str], Calendar], rows: str, scored_at: ScoringMoment, inputs: Iterable[Input]) -> Inputs:
     described = tuple((each.dataset, calendar_of(each.dataset), each.lag, each.max_age) for each in inputs)
     return Inputs(calendar_of(rows).grain, scored_at, described)

@@ -137,7 +137,7 @@ def missing_inputs(model: ModelConfig, partition: Partition) -> list[str]:
     :returns: the newest partition of each input that was never published, as ``dataset/day``, and that of one whose newest known partition
         is read when none is known; none when all are there
     """
-    wanted = [(model_input, model.newest(model_input.dataset, partition)) for model_input in model.inputs]
+    wanted = [(each, newest) for each in model.inputs for newest in model.newest_of_rows(each.dataset, partition)]
     return [f"{each.dataset}/{day}" for each, day in wanted if not _is_there(model, each, day, partition)]
 
 
@@ -187,9 +187,10 @@ def _shadow(catalog: Catalog, model: ModelConfig, partition: Partition, serving:
 def _write(catalog: Catalog, reads: _Reads, pipeline: Pipeline, origin: str, began: dt.datetime) -> PredictionSet:
     """Predict the partition's rows, a batch at a time, and keep what was predicted. Raises `_ChallengerError` before anything is kept."""
     cache = PartitionCache(reads.partition, model=reads.serving.config, is_scored=True)
+    beside_cache = _cache_of(reads.shadow, reads.serving, cache) if reads.shadow else cache
     with ExitStack() as leaving:
         writer: RowWriter | None = None
-        beside = _predicting_beside(catalog, reads, cache) if reads.shadow else None
+        beside = _predicting_beside(catalog, reads, beside_cache) if reads.shadow else None
         for predictions, features in _predicted(catalog, reads.partition, reads.serving, pipeline, cache):
             if beside is not None:
                 beside(predictions, features)
@@ -200,8 +201,15 @@ def _write(catalog: Catalog, reads: _Reads, pipeline: Pipeline, origin: str, beg
         if beside is not None:
             resolve_alert(f"challenger/{reads.serving.config.name}")
         with reading() as connection:
-            refuse_changed_versions(connection, cache.read.values())
+            refuse_changed_versions(connection, (cache.read | beside_cache.read).values())
         return _keep(reads, writer, origin, began)
+
+
+def _cache_of(scorer: Scorer, serving: Scorer, champions_cache: PartitionCache) -> PartitionCache:
+    """What a version reads the past through: what the champion does, unless it scores as of another moment."""
+    if scorer.config.scored_at == serving.config.scored_at and scorer.config.grain == serving.config.grain:
+        return champions_cache
+    return PartitionCache(champions_cache.as_of, model=scorer.config, is_scored=True)
 
 
 def _predicted(
@@ -209,13 +217,20 @@ def _predicted(
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
     """What is kept of the champion's predictions, a batch of rows at a time, and the features that they were made from."""
     for rows, features in feature_batches(catalog, scorer.config, partition, cache, scorer.recipe.code):
-        yield _made(partition, scorer, pipeline, as_keys(rows, catalog.dataset(scorer.config.rows).keys), features), features
+        keys = as_keys(rows, catalog.dataset(scorer.config.rows).keys)
+        yield _made(_as_of(scorer.config, partition, rows), scorer, pipeline, keys, features), features
 
 
-def _made(partition: Partition, scorer: Scorer, pipeline: Pipeline, keys: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
-    """What is kept of a version's predictions of some rows: with the features that they were made from."""
+def _as_of(model: ModelConfig, partition: Partition, rows: pd.DataFrame) -> pd.Series:
+    """The moment as of which each row is scored."""
     import pandas as pd
 
+    moments = model.moment(partition) if model.own_time is None else rows[model.own_time]
+    return pd.Series(moments, index=rows.index).astype("datetime64[us, UTC]")
+
+
+def _made(moments: pd.Series, scorer: Scorer, pipeline: Pipeline, keys: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
+    """What is kept of a version's predictions of some rows: with the features that they were made from."""
     with one_thread():
         predicted = predict(pipeline, scorer.config, features)
         parts = explained(scorer.config, pipeline, features, scorer.version.reference_path) if scorer.config.explain else None
@@ -225,7 +240,7 @@ def _made(partition: Partition, scorer: Scorer, pipeline: Pipeline, keys: pd.Dat
     else:
         whole[PREDICTION] = predicted
     whole[VERSION] = scorer.version.version
-    whole[AS_OF] = pd.Timestamp(scorer.config.moment(partition)).as_unit("us")
+    whole[AS_OF] = moments
     return whole if parts is None else whole.join(parts)
 
 
@@ -269,7 +284,8 @@ def _predicting_beside(catalog: Catalog, reads: _Reads, cache: PartitionCache) -
                 raise DataError("it scores other rows than the champion")
             assert reads.governed is not None
             theirs = assigned(serving.config.name, reads.governed[0], keys, reads.share)
-            _overlay(predictions, _made(reads.partition, shadow, pipeline, keys, read), theirs)
+            moments = predictions[AS_OF] if rows is None else _as_of(shadow.config, reads.partition, rows)
+            _overlay(predictions, _made(moments, shadow, pipeline, keys, read), theirs)
 
     return beside
 
@@ -343,7 +359,8 @@ class _Reads:
     """What a scoring reads: its versions, who was champion, and each partition that features may read, by ``dataset/day``.
 
     ``governed`` is the roll-out that governs the partition, and the share of the keys that its version serves, if there is one.
-    ``of_champion`` are those that its own features may read, ``of_shadow`` those of the challenger's.
+    ``of_champion`` are those that its own features may read, ``of_shadow`` those of the challenger's. ``times`` says when each of their
+    versions was known, where rows are scored at their own times and may read one before it is corrected.
     """
 
     partition: Partition
@@ -353,6 +370,7 @@ class _Reads:
     governed: tuple[int, float] | None
     of_champion: dict[str, PartitionVersion]
     of_shadow: dict[str, PartitionVersion]
+    times: dict[str, str]
 
     @classmethod
     def now(cls, partition: Partition, serving: Scorer, shadow: Scorer | None) -> _Reads:
@@ -361,9 +379,11 @@ class _Reads:
             rollout = governing_rollout(connection, serving.config.name, partition)
         governed = (rollout.id, rollout.share(partition)) if rollout else None
         cache = PartitionCache(partition, model=serving.config, is_scored=True)
-        of_shadow = _known_inputs(partition, shadow, cache) if shadow else {}
+        beside = _cache_of(shadow, serving, cache) if shadow else cache
+        of_shadow = _known_inputs(partition, shadow, beside) if shadow else {}
         of_champion = _known_inputs(partition, serving, cache)
-        return cls(partition, serving, shadow, champion.version if champion else 0, governed, of_champion, of_shadow)
+        times = _known_times(partition, serving, cache) | (_known_times(partition, shadow, beside) if shadow else {})
+        return cls(partition, serving, shadow, champion.version if champion else 0, governed, of_champion, of_shadow, times)
 
     @property
     def share(self) -> float:
@@ -383,6 +403,11 @@ class _Reads:
         return {name: version.digest for name, version in (self.of_champion | self.of_shadow).items()}
 
     @property
+    def all(self) -> dict[str, str]:
+        """What `known` and ``times`` hold."""
+        return self.known | self.times
+
+    @property
     def columns(self) -> dict[str, str]:
         """The columns by which rows were known, of the partitions that have one."""
         versions = (self.of_champion | self.of_shadow).items()
@@ -395,24 +420,31 @@ class _Reads:
         explain = {"explain": True} if self.serving.config.explain else {}
         columns = {"columns": self.columns} if self.columns else {}
         shares = {"shares": self.governed} if self.share else {}
-        return document_digest({"known": self.known, "versions": versions, **explain, **columns, **shares})
+        times = {"times": self.times} if self.times else {}
+        return document_digest({"known": self.known, "versions": versions, **explain, **columns, **shares, **times})
 
     @property
     def newest(self) -> dict[str, str]:
         """The newest partition of each input: a correction of these starts the scoring again (see `readiness`)."""
         names = [
-            partition_name((read.dataset, self._newest_of(scorer, read)))
+            partition_name((read.dataset, newest))
             for scorer in (self.serving, self.shadow)
             if scorer
             for read in scorer.config.inputs
+            for newest in self._newest_of(scorer, read)
         ]
         return {name: self.known.get(name, "") for name in names}
 
     @property
-    def within(self) -> list[tuple[str, Partition, Partition]]:
-        """Of each input whose newest known partition is read, the first and the last that may be it: a newer one starts scoring again."""
+    def within(self) -> list[tuple[str, ...]]:
+        """Of each input whose newest known partition is read, the first and the last that may be it: a newer one starts scoring again.
+
+        Where rows have their own times, and read several of them, the first that any reads, and ``each``.
+        """
         spans = {
             (read.dataset, scorer.config.oldest(read.dataset, self.partition), scorer.config.newest(read.dataset, self.partition))
+            if scorer.config.own_time is None
+            else (read.dataset, self._newest_of(scorer, read)[0], scorer.config.newest(read.dataset, self.partition), "each")
             for scorer in (self.serving, self.shadow)
             if scorer
             for read in scorer.config.inputs
@@ -425,12 +457,13 @@ class _Reads:
         """What the record of the scoring says that it read, for `readiness`."""
         return {"read": self.newest, **({"within": self.within} if self.within else {})}
 
-    def _newest_of(self, scorer: Scorer, read: Input) -> Partition:
-        newest = scorer.config.newest(read.dataset, self.partition)
+    def _newest_of(self, scorer: Scorer, read: Input) -> list[Partition]:
+        newest = scorer.config.newest_of_rows(read.dataset, self.partition)
         if not read.reads_newest:
             return newest
         of_version = self.of_champion if scorer is self.serving else self.of_shadow
-        return max((version.partition for version in of_version.values() if version.dataset == read.dataset), default=newest)
+        found = sorted(version.partition for version in of_version.values() if version.dataset == read.dataset) or newest
+        return found[-1:] if scorer.config.own_time is None else found
 
     def refuse_overtaken(self) -> None:
         """Compare what was read with what stands now.
@@ -443,10 +476,8 @@ class _Reads:
             raise OvertakenError(f"{subject}: version {now.champion} became champion while version {self.champion} scored")
         if now.governed != self.governed:
             raise OvertakenError(f"{subject}: a roll-out began, grew or ended while it was scored")
-        if (now.known, now.columns) != (self.known, self.columns):
-            read = [
-                {name: (reads.known.get(name), reads.columns.get(name)) for name in {**now.known, **self.known}} for reads in (now, self)
-            ]
+        if (now.all, now.columns) != (self.all, self.columns):
+            read = [{name: (reads.all.get(name), reads.columns.get(name)) for name in {**now.all, **self.all}} for reads in (now, self)]
             names = sorted(name for name in read[0] if read[0][name] != read[1][name])
             raise OvertakenError(f"{subject}: {', '.join(names)} changed while it was scored")
 
@@ -455,9 +486,28 @@ def _known_inputs(partition: Partition, scorer: Scorer, cache: PartitionCache) -
     """Every partition that a version's features may read, by ``dataset/day``."""
     config, versions = scorer.config, list[PartitionVersion]()
     for read in config.inputs:
-        asked = read.dataset, partition, config.oldest(read.dataset, partition), config.newest(read.dataset, partition)
-        versions += filter(None, [cache.newest(*asked)]) if read.reads_newest else cache.known(*asked)
+        oldest, newest = config.oldest(read.dataset, partition), config.newest(read.dataset, partition)
+        if not read.reads_newest:
+            versions += cache.known(read.dataset, partition, oldest, newest)
+        elif config.own_time is None:
+            versions += filter(None, [cache.newest(read.dataset, partition, oldest, newest)])
+        else:
+            of_first = cache.newest(read.dataset, config.grain.start(partition), oldest, newest)
+            versions += cache.known(read.dataset, partition, of_first.partition if of_first else oldest, newest)
     return {partition_name((version.dataset, version.partition)): version for version in versions}
+
+
+def _known_times(partition: Partition, scorer: Scorer, cache: PartitionCache) -> dict[str, str]:
+    """When each version that rows may read at their own times was known, by ``dataset/day@version``; none where they have no own times."""
+    config = scorer.config
+    if config.own_time is None:
+        return {}
+    return {
+        f"{partition_name((name, day))}@{version.version}": version.knowledge_time.isoformat()
+        for name in (read.dataset for read in config.inputs)
+        for day, versions in cache.versions(name, config.oldest(name, partition), config.newest(name, partition)).items()
+        for version in versions
+    }
 
 
 def _facts(written: PredictionSet) -> dict[str, Any]:

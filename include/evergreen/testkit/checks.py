@@ -60,8 +60,9 @@ def examine(catalog: Catalog, name: str, check: str) -> list[Finding]:
 
 
 def _is_near(model: ModelConfig, version: PartitionVersion, day: Partition) -> bool:
-    grain = model.grain_of(version.dataset)
-    return abs(grain.number(version.partition) - grain.number(grain.at(model.grain.start(day)))) <= NEAR_DAYS
+    grain, number = model.grain_of(version.dataset), model.grain_of(version.dataset).number
+    first, last = model.grain.start(day), model.grain.start(day) if model.own_time is None else model.scored_at.moments(model.grain, day)[1]
+    return number(grain.at(first)) - NEAR_DAYS <= number(version.partition) <= number(grain.at(last)) + NEAR_DAYS
 
 
 def what_was_not_known_changes_no_feature(subject: Subject) -> list[Finding]:
@@ -86,18 +87,21 @@ def what_was_not_known_changes_no_feature(subject: Subject) -> list[Finding]:
     before = {
         view: subject.features(day, PartitionCache(as_of, model=subject.model, is_scored=as_of == day)) for view, as_of in views.items()
     }
-    later = LaterFacts(source, subject.model, day, concerned)
+    later, own_time = LaterFacts(source, subject.model, day, concerned), subject.model.own_time
     publish(later, [version for name in source.datasets for version in later.versions(name)])
     findings = []
     for view, as_of in views.items():
         rows, features = before[view]
+        rows_after, after = subject.features(day, PartitionCache(as_of, model=subject.model, is_scored=as_of == day))
+        whose = "when its day began" if own_time is None else f"at its own {own_time}"
+        if own_time is not None:
+            stays = later.is_early(rows)
+            rows, features, after = rows[stays], features[stays], after[later.is_early(rows_after)].set_axis(rows.index[stays])
         comparison = subject.compared(
-            day, rows, f"in {view}, it changes with what was not known when its day began",
+            day, rows, f"in {view}, it changes with what was not known {whose}",
             "Read the past through `read` alone, with a lag that waits for it; a target is no input of its own day.",
         )  # fmt: skip
-        findings += differences(
-            comparison, features, subject.features(day, PartitionCache(as_of, model=subject.model, is_scored=as_of == day))[1]
-        )
+        findings += differences(comparison, features, after)
     return findings
 
 

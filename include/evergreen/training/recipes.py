@@ -87,7 +87,9 @@ class Recipe:
     @property
     def features_digest(self) -> str:
         """Of all that decides which features a row gets: equal digests, equal features."""
-        declared = {name: self.document["declared"].get(name) for name in ("rows", "inputs", "features")}
+        said = self.document["declared"]
+        declared = {name: said.get(name) for name in ("rows", "inputs", "features")}
+        declared |= {"scored_at": said["scored_at"]} if "scored_at" in said else {}
         code = {name: self.document[name] for name in (FEATURES, MODULES, GRAINS, CRONS) if name in self.document}
         return document_digest({"declared": declared, **code, "edition": self.edition})
 

@@ -104,7 +104,8 @@ class View:
     @property
     def scored_at(self) -> str:
         """When it predicts, as a clause."""
-        return f"{self.config.scored_at.text(self.config.grain)} ({self.config.grain.timezone})"
+        when = f"{self.config.scored_at.text(self.config.grain)} ({self.config.grain.timezone})"
+        return when if self.config.own_time is None else f"{when}, for each row as of its own {self.config.own_time}"
 
     @property
     def inputs(self) -> str:
