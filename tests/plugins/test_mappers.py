@@ -53,6 +53,9 @@ SHIFT, HALF_MONTH = Grain("0 6,18 * * *", "Europe/Berlin"), Grain("0 0 1,16 * *"
 NIGHT = [*((30, hour) for hour in range(17, 24)), *((31, hour) for hour in range(4))]  # of eleven hours, in UTC
 SHIFTS = ScoringMapper(model="energy", dataset="meters", lag="1 day", calendar=Calendar(SHIFT, "30 6 * * *"), rows_grain=HALF_MONTH)
 HOURLY = ScoringMapper(model="fraud", dataset="payments", lag="2 hours", calendar=Calendar(HOUR), rows_grain=NEW_YORK)
+OWN_TIMES = ScoringMapper(
+    model="fraud", dataset="alarms", lag="1 hour", calendar=Calendar(HOUR), scored_at={"hours_after_end": 1, "column": "paid_at"}
+)
 NEWEST = ScoringMapper(model="air_time", dataset="weather", reads_newest=True)
 MONITORING = MonitoringMapper(model="air_time", dataset="outcomes")
 LABELS = LabelsMapper(model="air_time", dataset="outcomes", within="60 days")
@@ -97,6 +100,16 @@ def test_of_an_input_whose_newest_known_partition_is_read_our_database_says_by_w
     assert [question[1] for question in asked] == ["2013-03-02", "2013-03-03"]
     monkeypatch.setattr(readiness, "partitions_reading", lambda *_: [])
     assert NEWEST.to_downstream("2013-02-28") == []
+
+
+@pytest.mark.parametrize(
+    ("hour", "days"),
+    [("2013-02-27T2200Z", ["2013-02-27"]), ("2013-02-27T2300Z", ["2013-02-28"]), ("2013-02-28T0500Z", ["2013-02-28"])],
+)
+def test_an_hour_concerns_the_day_of_the_rows_that_read_it_at_their_own_times(answer, hour, days):
+    asked = answer(due(f"alarms/{hour}"))
+    assert OWN_TIMES.to_downstream(hour) == days
+    assert [question[1] for question in asked] == days
 
 
 def test_airflow_takes_all_that_a_quarter_concerns(answer):
@@ -180,7 +193,9 @@ def test_one_model_whose_record_is_broken_keeps_no_other_from_being_asked(answer
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize("mapper", [SCORING, HOURLY, SHIFTS, NEWEST, MONITORING, LABELS], ids=lambda mapper: type(mapper).__name__)
+@pytest.mark.parametrize(
+    "mapper", [SCORING, HOURLY, SHIFTS, OWN_TIMES, NEWEST, MONITORING, LABELS], ids=lambda mapper: type(mapper).__name__
+)
 def test_it_survives_serialisation(mapper):
     from airflow.serialization.decoders import decode_partition_mapper
     from airflow.serialization.encoders import encode_partition_mapper

@@ -375,7 +375,7 @@ def _own_time_problems(model: ModelConfig, name: str, rows: DatasetConfig) -> It
     if name not in columns:
         yield ("scored_at", "column"), _unknown(f"column of {rows.name}", name, moments or list(columns))
     elif columns[name].type != "timestamp":
-        text = f"{name} is a {columns[name].type}, and a row's own time is a timestamp; allowed: {listed(moments) or 'none is declared'}"
+        text = f"{name} is no timestamp (its type is {columns[name].type}), as a row's own time is; allowed: {listed(moments) or 'none'}"
         yield ("scored_at", "column"), text
     elif columns[name].nullable:
         text = (
