@@ -12,15 +12,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from include.evergreen.config import Catalog, ModelConfig
+from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.check import check_catalog
+from include.evergreen.config.models import ScoringMoment
 from include.evergreen.features import reader as reader_module
 from include.evergreen.features.build import feature_frame
 from include.evergreen.features.columns import AS_OF, CHALLENGER, PREDICTION, key_column
+from include.evergreen.features.lineage import lineage
 from include.evergreen.features.reader import PartitionCache, PointInTimeReader
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import DAILY, Grain, Partition
+from include.evergreen.foundation.span import Span
 from include.evergreen.gates.decide import decide
 from include.evergreen.operations.diagnose import why
 from include.evergreen.operations.local_run import run_cycle
@@ -236,6 +242,14 @@ def test_the_test_kit_finds_what_looks_at_the_rows_beside(tmp_path: Path) -> Non
     assert "in training" in str(training)
 
 
+def test_where_features_come_from_is_counted_back_from_the_last_row(shape: Living) -> None:
+    origins = lineage(shape.catalog, shape.model)
+    assert [each.description for each in origins["within_the_hour"]] == ["payments.{card, paid_at}, day 0"]
+    alarms = origins["stolen"][1]
+    assert (alarms.dataset, alarms.columns, alarms.oldest_day) == ("alarms", ("country", "stolen"), 24)
+    assert 1 <= alarms.newest_day <= 3, "as far as rows are drawn late in the day"
+
+
 # --- what scores a day again -------------------------------------------------------------------------------------------
 
 
@@ -343,3 +357,27 @@ def test_a_challenger_that_scores_at_other_moments_reads_by_its_own(tmp_path: Pa
     shape.catalog = catalog
     pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, ())
     np.testing.assert_array_equal(kept[CHALLENGER], predict(pipeline, model, features(shape)[1]))
+
+
+# --- which partitions of an input concern which of the rows, whatever the grains ---------------------------------------
+
+GRAINS = [Grain("30min"), HOURS, DAILY, Grain("day", "America/New_York"), Grain("week"), Grain("month")]
+CRONS = {"hour": [None, "0 8-17 * * *"], "day": [None, "0 6 * * 1-5"]}
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.sampled_from(GRAINS), grain=st.sampled_from(GRAINS), lag=st.integers(0, 3), hour=st.integers(0, 24 * 400), data=st.data())
+def test_a_partition_concerns_just_the_rows_for_which_it_is_waited_for(
+    rows: Grain, grain: Grain, lag: int, hour: int, data: st.DataObject
+) -> None:
+    calendar = Calendar(grain, data.draw(st.sampled_from(CRONS.get(grain.unit, [None]))))
+    scored_at, span = ScoringMoment(hours_after_end=1, column="own"), Span(lag, "partition")
+    partition = rows.at(dt.datetime(2024, 1, 1, tzinfo=dt.UTC) + hour * HOUR)
+    newest = scored_at.newest_reads(rows, partition, calendar, span)
+    assert newest == sorted(set(newest)) and newest
+    some = data.draw(st.sampled_from(newest))
+    assert partition in scored_at.scored_by(rows, calendar, some, span)
+    begins, ends = scored_at.moments(rows, partition)
+    moment = begins + data.draw(st.floats(0, 1)) * (ends - begins)
+    read = calendar.minus(grain.at(moment), span)
+    assert read in newest or not calendar.made(read, read)

@@ -88,9 +88,19 @@ def lineage(catalog: Catalog, model: ModelConfig, code: FeatureCode | None = Non
 
 
 def _partitions_back(model: ModelConfig, dataset: str, scored: Partition, read: Partition) -> int:
-    """How many partitions of a dataset lie between the one in which the scored partition begins and the one that is read."""
+    """How many partitions of a dataset lie between the one in which the scored partition begins and the one that is read.
+
+    Where rows have their own times, between the one in which the last of them may be and that.
+    """
     grain = model.grain_of(dataset)
-    return grain.number(grain.at(model.grain.start(scored))) - grain.number(read)
+    return grain.number(_read_on(model, dataset, scored)[-1]) - grain.number(read)
+
+
+def _read_on(model: ModelConfig, dataset: str, scored: Partition) -> list[Partition]:
+    """The partition of a dataset in which the scored one begins, or, where rows have their own times, all in which they may be."""
+    grain, begins = model.grain_of(dataset), model.grain.start(scored)
+    ends = begins if model.own_time is None else model.scored_at.moments(model.grain, scored)[1]
+    return grain.between(grain.at(begins), grain.at(ends))
 
 
 def features_from(catalog: Catalog, model: ModelConfig, dataset: str, column: str) -> list[str]:
@@ -105,7 +115,7 @@ def features_from(catalog: Catalog, model: ModelConfig, dataset: str, column: st
     :returns: the names of the features
     """
     trial = _Trial(catalog, model, None)
-    concerned = trial.changed_by(dataset, {column}, days={model.grain_of(dataset).at(model.grain.start(trial.source.day))})
+    concerned = trial.changed_by(dataset, {column}, days=set(_read_on(model, dataset, trial.source.day)))
     return [name for name in model.feature_names if name in concerned]
 
 
