@@ -30,6 +30,8 @@ from include.evergreen.foundation.span import Span
 from include.evergreen.gates.decide import decide
 from include.evergreen.operations.diagnose import why
 from include.evergreen.operations.local_run import run_cycle
+from include.evergreen.operations.timetable import explain
+from include.evergreen.promotion.cards.write import card_path, read_card
 from include.evergreen.promotion.promote import register_candidate
 from include.evergreen.scoring import readiness
 from include.evergreen.scoring.predictions import find_predictions
@@ -151,6 +153,17 @@ def test_a_model_whose_rows_have_one_moment_has_no_use_for_a_time(shape: Living)
         reader.trailing(reader.rows(), "payments", span="1 hour", group_by="card", column="payment", agg="count", time="paid_at")
 
 
+def test_in_words_when_what_happens(shape: Living) -> None:
+    told = explain(shape.catalog, shape.model, at(12))
+    assert told[2:6] == [
+        "    each row as of its own paid_at: its features see what was known then, and the payments before it",
+        "    they are scored together, 2024-03-08 01:00 at the earliest",
+        "      payments 2024-03-07 (features may look back to 2024-03-06): known from 2024-03-08 01:00, ingested at 2024-03-08 01:00",
+        "      alarms 2024-03-07T2200Z (features may look back to 2024-03-06T2000Z): known from 2024-03-07 23:00, "
+        "ingested at 2024-03-07 23:05",
+    ]
+
+
 # --- rows without a time of their own ----------------------------------------------------------------------------------
 
 
@@ -257,6 +270,8 @@ def test_a_day_waits_for_each_of_its_hours_and_a_correction_of_one_scores_it_aga
     catalog, model = shape.catalog, shape.model
     shape.deliver_all(DAILY.start(DAY))
     run_cycle(catalog, model, DAY, reason="the first", actor="a person")
+    card = read_card(str(card_path(model.name, 1))).decode()
+    assert "1 hours after its day ends (UTC), for each row as of its own paid_at, from payments up to that day and alarms up to" in card
     missing, alarms = HOURS.at(at(5)), catalog.dataset("alarms")
     hours = [(alarms, each) for each in HOURS.between(HOURS.at(at(0)), HOURS.at(at(22))) if each != missing]
     for dataset, key in [(catalog.dataset("payments"), DAY), *hours]:
@@ -357,6 +372,11 @@ def test_a_challenger_that_scores_at_other_moments_reads_by_its_own(tmp_path: Pa
     shape.catalog = catalog
     pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, ())
     np.testing.assert_array_equal(kept[CHALLENGER], predict(pipeline, model, features(shape)[1]))
+    assert not readiness.scoring(model.name, DAY, moment=model.moment(DAY)).is_due, "what the champion read is what was known at its moment"
+    shape.deliver(plain, DAY, at(24), shape.frame(payments, DAY).assign(country="be"))
+    assert readiness.scoring(model.name, DAY, moment=model.moment(DAY)).is_due
+    assert score(catalog, model, DAY, "live").status == "done"
+    assert not readiness.scoring(model.name, DAY, moment=model.moment(DAY)).is_due
 
 
 # --- which partitions of an input concern which of the rows, whatever the grains ---------------------------------------

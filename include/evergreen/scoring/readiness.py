@@ -280,6 +280,7 @@ def _first_scoring(model: str, partition: Partition) -> Readiness:
 
 def _corrections(moment: dt.datetime, detail: Mapping[str, Any]) -> tuple[News, ...]:
     """The versions that a scoring would read now and did not; those that were known too late for the partition are none."""
+    moment = dt.datetime.fromisoformat(detail["moment"]) if "moment" in detail else moment  # of the version that scored
     read = {_key(name): digest for name, digest in detail["read"].items()}
     spans = [tuple(span) for span in detail.get("within", ())]  # of the inputs whose newest known partition is read
     newest = {span[0] for span in spans}

@@ -399,18 +399,19 @@ class _Reads:
 
     @property
     def known(self) -> dict[str, str]:
-        """The digest of each partition, by its name."""
-        return {name: version.digest for name, version in (self.of_champion | self.of_shadow).items()}
+        """The digest of each partition, by its name; of one that the challenger reads in another version, that of the champion's."""
+        return {name: version.digest for name, version in (self.of_shadow | self.of_champion).items()}
 
     @property
-    def all(self) -> dict[str, str]:
-        """What `known` and ``times`` hold."""
-        return self.known | self.times
+    def others(self) -> dict[str, str]:
+        """Besides `known`: of what the challenger reads in another version, that version's digest, and ``times``."""
+        beside = {name: version.digest for name, version in self.of_shadow.items() if version.digest != self.known[name]}
+        return {f"{name} beside": digest for name, digest in beside.items()} | self.times
 
     @property
     def columns(self) -> dict[str, str]:
         """The columns by which rows were known, of the partitions that have one."""
-        versions = (self.of_champion | self.of_shadow).items()
+        versions = (self.of_shadow | self.of_champion).items()
         return {name: version.knowledge_column for name, version in versions if version.knowledge_column}
 
     @property
@@ -420,8 +421,8 @@ class _Reads:
         explain = {"explain": True} if self.serving.config.explain else {}
         columns = {"columns": self.columns} if self.columns else {}
         shares = {"shares": self.governed} if self.share else {}
-        times = {"times": self.times} if self.times else {}
-        return document_digest({"known": self.known, "versions": versions, **explain, **columns, **shares, **times})
+        others = {"others": self.others} if self.others else {}
+        return document_digest({"known": self.known, "versions": versions, **explain, **columns, **shares, **others})
 
     @property
     def newest(self) -> dict[str, str]:
@@ -455,7 +456,8 @@ class _Reads:
     @property
     def recorded(self) -> dict[str, Any]:
         """What the record of the scoring says that it read, for `readiness`."""
-        return {"read": self.newest, **({"within": self.within} if self.within else {})}
+        moment = self.serving.config.moment(self.partition).isoformat()
+        return {"read": self.newest, **({"within": self.within} if self.within else {}), "moment": moment}
 
     def _newest_of(self, scorer: Scorer, read: Input) -> list[Partition]:
         newest = scorer.config.newest_of_rows(read.dataset, self.partition)
@@ -476,8 +478,10 @@ class _Reads:
             raise OvertakenError(f"{subject}: version {now.champion} became champion while version {self.champion} scored")
         if now.governed != self.governed:
             raise OvertakenError(f"{subject}: a roll-out began, grew or ended while it was scored")
-        if (now.all, now.columns) != (self.all, self.columns):
-            read = [{name: (reads.all.get(name), reads.columns.get(name)) for name in {**now.all, **self.all}} for reads in (now, self)]
+        if (now.known, now.columns, now.others) != (self.known, self.columns, self.others):
+            found = [reads.known | reads.others for reads in (now, self)]
+            columns = now.columns, self.columns
+            read = [{name: (each.get(name), by.get(name)) for name in found[0] | found[1]} for each, by in zip(found, columns, strict=True)]
             names = sorted(name for name in read[0] if read[0][name] != read[1][name])
             raise OvertakenError(f"{subject}: {', '.join(names)} changed while it was scored")
 
