@@ -393,11 +393,11 @@ def _own_time_problems(model: ModelConfig, name: str, rows: DatasetConfig) -> It
         yield ("scored_at", key), text
     for index, each in enumerate(model.inputs):
         if each.dataset == model.rows and each.lag:
-            text = f"{each.lag} is for rows of an earlier {grain.unit}, and {name} is a time in the scored one; remove it"
+            text = f"{each.lag} is for rows of an earlier {grain.noun}, and {name} is a time in the scored one; remove it"
             yield ("inputs", index, "lag"), text
     if rows.whole_table:
         text = (
-            f"{rows.name} is a whole table, whose rows are of any time and not of the {grain.unit} in which it is delivered; remove "
+            f"{rows.name} is a whole table, whose rows are of any time and not of the {grain.noun} in which it is delivered; remove "
             f"column, or read the rows from a dataset with partitions of their own time"
         )
         yield ("scored_at", "column"), text
