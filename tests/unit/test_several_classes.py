@@ -131,14 +131,27 @@ def test_a_day_is_monitored_by_every_metric_with_its_interval(shape: Living) -> 
     deliver_labels(shape, day(shape))
     assert monitor(shape.catalog, shape.model, day(shape), "live").status == "done"
     figures = observed(shape, day(shape))
-    expected = {"log_loss", "accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "auc_ovr", *(f"recall:{text}" for text in DEFECTS)}
+    expected = {
+        "log_loss",
+        "accuracy",
+        "balanced_accuracy",
+        "macro_f1",
+        "weighted_f1",
+        "auc_ovr",
+        "scrap",
+        *(f"recall:{text}" for text in DEFECTS),
+    }
     assert {f"performance.{name}" for name in expected} <= set(figures)
-    for name in expected - {"recall:hole"}:  # of a handful of rows a resample may have none
+    for name in expected - {"recall:hole", "scrap"}:  # of a handful of rows a resample may have none; the team's own is not resampled
         figure = figures[f"performance.{name}"]
         assert figure.low is not None and figure.low <= figure.value <= figure.high, name
     assert figures["labels.new_class_share"].value == 0
     assert {"prediction_drift.score", "target_drift.score"} <= set(figures)
     assert figures["performance.log_loss[line=north]"].rows == 75
+    frame, called = shape.frame(shape.catalog.dataset("inspections"), day(shape)), predictions(day(shape)).frame()[PREDICTION]
+    cost = frame["defect"].map({"crack": 8.0, "hole": 5.0}).fillna(1.0) * (frame["defect"] != called)
+    assert figures["performance.scrap"].value == pytest.approx(cost.mean())
+    assert figures["performance.scrap[line=north]"].value == pytest.approx(cost[frame["part"] % 2 == 1].mean())
     assert not [name for name in figures if name.startswith(("estimated.", "concept_drift"))]
     told = find_stage(MODEL, "monitor", day(shape)).detail["message"]
     assert "performance.macro_f1" in told and "recall:" not in told and "new_class" not in told
@@ -162,6 +175,7 @@ def test_a_class_that_nobody_has_seen_is_told_measured_as_an_error_and_learnt_by
     assert after["performance.accuracy"].value < before["performance.accuracy"].value - 0.1
     assert after["performance.log_loss"].value > before["performance.log_loss"].value + 2
     assert after["target_drift.score"].value > 0.1
+    assert after["performance.scrap"].value > before["performance.scrap"].value
     assert "performance.recall:smoke" not in after
 
     for number in range(2, 7):
@@ -179,6 +193,7 @@ def test_the_card_says_what_is_predicted_and_how_many_rows_each_class_has(shape:
     card = storage.read_bytes(ensure_card(shape.catalog, shape.model, champions.version_number(MODEL, 1))).decode()
     assert "which of 7 classes defect is" in card
     assert "recall:scratch" in card
+    assert "Euros a part that a wrong call costs" in card
     assert "predicted chance of the likeliest class" in card
 
 

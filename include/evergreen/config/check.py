@@ -654,9 +654,6 @@ def _bound_problems(criterion: Criterion, metric: Metric) -> Iterator[tuple[str,
 
 
 def _own_metric_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
-    if model.task == "multiclass" and model.metrics.own:
-        yield ("metrics", "own"), "is for two classes or a figure, and this is a multiclass; remove it, or choose one of its metrics"
-        return
     ours = {name for metrics in METRICS.values() for name in metrics}
     for index, own in enumerate(model.metrics.own):
         if own.name in ours:

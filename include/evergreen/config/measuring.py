@@ -36,7 +36,10 @@ class Costs(Strict):
 
 
 class OwnMetric(Strict):
-    """A metric of the team's own: a function of the labels and the predictions, two arrays of floats, that returns a float."""
+    """A metric of the team's own: a function of the labels and the predictions that returns a float.
+
+    Both are arrays of floats; of several classes labels are texts, and predictions a frame of how likely each class is.
+    """
 
     name: Name = Field(description="What gate, rules, cards and pages call it.")
     function: str = Field(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from include.evergreen.features.columns import CHALLENGER, PREDICTION, SERVED
-from include.evergreen.serving.likeliest import NO_CLASS, likeliest, numbers, values
+from include.evergreen.serving.likeliest import NO_CLASS, likeliest, numbers, spread, values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +50,22 @@ def class_columns(predicted: np.ndarray, classes: Sequence[str], column: str = P
             other: predicted[:, -1],
         }
     )
+
+
+def class_frame(predicted: np.ndarray, classes: Sequence[str], known: Sequence[str]) -> pd.DataFrame:
+    """Write predictions of several classes as a team's own code reads them.
+
+    :param predicted: as `serving.likeliest` has it
+    :param classes: the texts of the classes by whose numbers they are
+    :param known: those that the version knows
+    :returns: how likely each class is that the version knows: one column for each, one row for each prediction, numbered from 0
+    """
+    import pandas as pd
+
+    chances = spread(predicted, len(classes))
+    if tuple(classes) != tuple(known):
+        chances = chances[:, [classes.index(text) for text in known]]
+    return pd.DataFrame(chances, columns=pd.Index(list(known), dtype=object), copy=False)
 
 
 def as_table(predictions: pd.DataFrame) -> pa.Table:

@@ -10,6 +10,7 @@ import numpy as np
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import error_text
+from include.evergreen.features.class_columns import class_frame
 from include.evergreen.features.columns import PARTITION, TARGET, feature_column, features_of
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.foundation.grain import Partition
@@ -20,7 +21,6 @@ from include.evergreen.gates.scored import NoComparisonError, Rival, Scored
 from include.evergreen.registry.champions import RegisteredVersion
 from include.evergreen.registry.versions import ChangedRecordError
 from include.evergreen.serving.inference import classes_of, one_thread
-from include.evergreen.serving.likeliest import probability
 from include.evergreen.state import mlflow_store
 from include.evergreen.training.candidate import Candidate, find_candidate
 from include.evergreen.training.fit_job import split_by_time
@@ -77,11 +77,8 @@ class Evidence:
         predicted = self.predict(features)
         if self.model.task != "multiclass":
             return predicted
-        import pandas as pd
-
         classes = classes_of(self.pipeline)
-        known = np.ones(len(classes), dtype=bool)
-        return pd.DataFrame({text: probability(predicted, number, known) for number, text in enumerate(classes)}, index=features.index)
+        return class_frame(predicted, classes, classes).set_index(features.index)
 
     def column(self, name: str, *, allow_personal: bool = False) -> pd.Series:
         """A feature, or a column of the rows' dataset as each day knew it, for the rows of the holdout.
@@ -188,7 +185,7 @@ def _rival(
     pipeline = mlflow_store.load_model(version.artifact_uri, version.artifact_digest, config.train.trusted_types)
     predicted = _predictions(config, pipeline, own, f"version {version.version}")
     measures = Measures.trained(config, find_candidate(version.run_key).facts)
-    numbered = scored.measures.numbered(predicted, measures.classes)
+    numbered = scored.measures.as_other(measures).numbered(predicted, measures.classes)
     return Rival(version.version, scored.predicting(numbered, as_other=measures), rows, None if rows.all() else first)
 
 

@@ -24,6 +24,8 @@ def statistic(measures: Measures, metric: str, units: Units, labels: np.ndarray,
     :returns: what gives the metric of each resample
     """
     measures.metric(metric)
+    if measures.own(metric) is not None:
+        return OfCalls(units, measures, metric, labels, predicted)
     if measures.model.task == "multiclass":
         return class_statistic(measures, metric, units, labels, predicted)
     if metric == "auc":
@@ -33,7 +35,8 @@ def statistic(measures: Measures, metric: str, units: Units, labels: np.ndarray,
     if metric == "median_absolute_error":
         return Median(units, np.abs(labels - predicted))
     summed = sums(measures, metric, labels, predicted)
-    return OfCalls(units, measures, metric, labels, predicted) if summed is None else OfSums(units, *summed)
+    assert summed is not None
+    return OfSums(units, *summed)
 
 
 class AveragePrecision:

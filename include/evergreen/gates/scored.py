@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -77,13 +77,11 @@ class Scored:
     def predicting(self, predicted: np.ndarray, *, as_other: Measures | None = None) -> Scored:
         """Put other predictions on the same rows, measured by the same metrics.
 
-        :param predicted: as `Measures.measure` takes them, in the order of the rows, by the numbers of the same classes
+        :param predicted: as `Measures.measure` takes them, in the order of the rows, by the numbers of `Measures.as_other`
         :param as_other: of the version that predicts, for its decision threshold, and the classes that it knows; None: as these
         :returns: the other predictions, resampled as these, and so in pairs
         """
-        measures = self.measures
-        if as_other is not None:
-            measures = replace(measures, threshold=as_other.threshold, own_classes=as_other.own_classes)
+        measures = self.measures if as_other is None else self.measures.as_other(as_other)
         return Scored(measures, self.labels, predicted, self.units, self.resamples, self.seed)
 
 

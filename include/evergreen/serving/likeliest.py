@@ -102,6 +102,22 @@ def probability(predicted: np.ndarray, number: np.ndarray | int, known: np.ndarr
     return found
 
 
+def spread(predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Write out how likely each class is.
+
+    :param predicted: as `likeliest` has it
+    :param classes: how many numbers of classes there are
+    :returns: rows x classes; what a class has that the version does not know means nothing
+    """
+    import numpy as np
+
+    made = np.repeat(predicted[:, -1:], classes, axis=1)
+    named = numbers(predicted).astype("int64")
+    row, place = np.nonzero((named >= 0) & (named < classes))
+    made[row, named[row, place]] = values(predicted)[row, place]
+    return made
+
+
 def renumbered(predicted: np.ndarray, own: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
     """Number classes otherwise.
 

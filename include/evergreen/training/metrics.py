@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.measuring import OwnMetric
-from include.evergreen.config.metrics import ONE_CLASS, Metric, metrics_of
+from include.evergreen.config.metrics import METRICS, ONE_CLASS, Metric, metrics_of
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.team_code import Modules
 from include.evergreen.serving.likeliest import renumbered
 from include.evergreen.training import class_metrics
-from include.evergreen.training.own_metrics import measure_own
+from include.evergreen.training.own_metrics import measure_own, of_classes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +68,15 @@ class Measures:
             return self
         found = {str(text) for column in texts for text in column.dropna().unique()}
         return replace(self, classes=(*self.classes, *sorted(found.difference(self.classes))))
+
+    def as_other(self, other: Measures) -> Measures:
+        """Measure another version by the same metrics.
+
+        :param other: how that one is measured
+        :returns: the same metrics at its decision threshold, with the classes that it knows; those that are new here come after these
+        """
+        classes = tuple(dict.fromkeys([*self.classes, *other.own_classes]))
+        return replace(self, threshold=other.threshold, classes=classes, own_classes=other.own_classes)
 
     def labels(self, column: pd.Series) -> np.ndarray:
         """Write labels as they are measured.
@@ -132,7 +141,8 @@ class Measures:
         :param name: of any metric of the version
         :returns: its declaration; None of one of ours
         """
-        return next((own for own in self.model.metrics.own if own.name == name and name not in _MEASURED), None)
+        is_ours = name in METRICS[self.model.task]
+        return next((own for own in self.model.metrics.own if own.name == name and not is_ours), None)
 
     def measure(self, labels: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         """Measure every metric of the model. Raises `ConfigError` as `measure_one`.
@@ -158,13 +168,16 @@ class Measures:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that rows define no metric, which its value says
             value = float(
-                measure_own(self.model, own, self.modules, labels, predicted)
+                measure_own(self.model, own, self.modules, *self._for_the_team(labels, predicted))
                 if own is not None
                 else class_metrics.measure(name, self.classes, self.is_known, labels, predicted)
                 if self.model.task == "multiclass"
                 else _MEASURED[name](self, labels, predicted)
             )
         return value if math.isfinite(value) else None
+
+    def _for_the_team(self, labels: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray | pd.DataFrame]:
+        return of_classes(self.classes, self.own_classes, labels, predicted) if self.model.task == "multiclass" else (labels, predicted)
 
     def called(self, predicted: np.ndarray) -> np.ndarray:
         """Decide which rows are called positive.

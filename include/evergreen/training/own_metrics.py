@@ -1,11 +1,15 @@
-"""Metrics of a team's own: functions of labels and predictions, of a module in the model's folder or of an installed package."""
+"""Metrics of a team's own: functions of labels and predictions, of a module in the model's folder or of an installed package.
+
+They are given one float a row of each; of several classes the labels as text, and a frame with how likely each class is
+(`features.class_columns.class_frame`), as a team's `checks.py` reads it.
+"""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,25 +17,31 @@ from include.evergreen.config import ModelConfig
 from include.evergreen.config.measuring import OwnMetric
 from include.evergreen.config.wording import did_you_mean
 from include.evergreen.features.build import quotable
+from include.evergreen.features.class_columns import class_frame
 from include.evergreen.foundation.errors import ConfigError, EvergreenError
 from include.evergreen.foundation.team_code import TEAM_ERRORS, Modules, executed
+from include.evergreen.serving.likeliest import likeliest
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
-Function = Callable[["np.ndarray", "np.ndarray"], Any]
+Function = Callable[["np.ndarray", Any], Any]
 SAMPLE_ROWS: Final = 200
+SAMPLE_CLASSES: Final = ("a", "b", "c")  # of a model that learns its classes
+NEW_CLASS: Final = "a class that nobody has seen"
+MOST_PROBABILITIES: Final = 10_000_000  # that are written out at once: 80 MB. Of more rows than have so many, a fixed draw is measured
 SAME: Final = 1e-9  # relative: sums in another order differ in their last bits
 
 
-def measure_own(model: ModelConfig, own: OwnMetric, modules: Modules, labels: np.ndarray, predicted: np.ndarray) -> float:
+def measure_own(model: ModelConfig, own: OwnMetric, modules: Modules, labels: np.ndarray, predicted: np.ndarray | pd.DataFrame) -> float:
     """Call a team's function on copies of the rows.
 
     :param model: the model, as its recipe declares it
     :param own: the metric, one of the model's own
     :param modules: those in the model's folder, as the recipe holds them
-    :param labels: one float a row
-    :param predicted: one float a row
+    :param labels: one float a row, or of several classes one text
+    :param predicted: one float a row, or the frame of `of_classes`
     :returns: what it returns; NaN says that the rows do not define it
     :raises ConfigError: when it cannot be imported, fails, or returns no number; what its own errors say is left out where features are
         personal, as it may quote a row
@@ -51,6 +61,25 @@ def measure_own(model: ModelConfig, own: OwnMetric, modules: Modules, labels: np
         ) from (None if personal else error)
 
 
+def of_classes(classes: Sequence[str], known: Sequence[str], labels: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, pd.DataFrame]:
+    """Write labels and predictions of several classes as a team's function is given them.
+
+    :param classes: the texts of the classes, by whose numbers both are
+    :param known: those that the version knows
+    :param labels: one number a row, as a float
+    :param predicted: as `serving.likeliest` has it
+    :returns: the text of each label, and a frame of how likely each class is that the version knows; of rows with more than
+        `MOST_PROBABILITIES` of them those that are drawn, the same ones every time
+    """
+    import numpy as np
+
+    most = max(1, MOST_PROBABILITIES // max(1, len(classes)))
+    if len(labels) > most:
+        drawn = np.sort(np.random.default_rng(0).permutation(len(labels))[:most])
+        labels, predicted = labels[drawn], predicted[drawn]
+    return np.array([*classes, ""], dtype=object)[labels.astype("int64")], class_frame(predicted, classes, known)
+
+
 def unfit(model: ModelConfig, own: OwnMetric, modules: Modules) -> str:
     """Try a team's function on a synthetic sample.
 
@@ -68,9 +97,9 @@ def unfit(model: ModelConfig, own: OwnMetric, modules: Modules) -> str:
     of_nobody = model.model_copy(update={"features": ()})  # what it says of synthetic rows is told
     try:
         value, again = (measure_own(of_nobody, own, modules, labels, predicted) for _ in range(2))
-        reordered = measure_own(of_nobody, own, modules, labels[order], predicted[order])
+        reordered = measure_own(of_nobody, own, modules, labels[order], _in_order(predicted, order))
     except EvergreenError as error:
-        return str(error).removeprefix(f"{model.name}: ")
+        return f"{str(error).removeprefix(f'{model.name}: ')}{_made_up(model)}"
     if not math.isfinite(value):
         return f"{own.function} returns {value} for {len(labels)} synthetic rows of {_kind(model)}; it must return a number for such rows"
     if value != again:
@@ -80,6 +109,19 @@ def unfit(model: ModelConfig, own: OwnMetric, modules: Modules) -> str:
             f"{own.function} returns {value:g}, and {reordered:g} for the same rows in another order, which intervals draw anew; it must "
             f"not depend on their order"
         )
+    return _fails_with_a_new_class(of_nobody, own, modules, labels, predicted) if model.task == "multiclass" else ""
+
+
+def _fails_with_a_new_class(
+    model: ModelConfig, own: OwnMetric, modules: Modules, labels: np.ndarray, predicted: np.ndarray | pd.DataFrame
+) -> str:
+    """Why it cannot be called on the day on which a class appears; empty when it can."""
+    import numpy as np
+
+    try:
+        measure_own(model, own, modules, np.where(np.arange(len(labels)) == 0, NEW_CLASS, labels), predicted)
+    except EvergreenError as error:
+        return f"with a label of a class that the version does not know: {str(error).removeprefix(f'{model.name}: ')}"
     return ""
 
 
@@ -133,11 +175,17 @@ def _loaded(path: str, modules: Modules) -> Function:
     return function  # type: ignore[no-any-return]
 
 
-def _sample(model: ModelConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of both classes with chances that say something of them, or figures above 0 with estimates of them."""
+def _sample(model: ModelConfig) -> tuple[np.ndarray, np.ndarray | pd.DataFrame]:
+    """Rows of all classes with chances that say something of them, or figures above 0 with estimates of them."""
     import numpy as np
 
     random = np.random.default_rng(0)
+    if model.task == "multiclass":
+        classes = tuple(sorted(model.target.class_texts)) or SAMPLE_CLASSES
+        numbers = random.permutation(max(SAMPLE_ROWS, len(classes))) % len(classes)
+        chances = random.uniform(0.1, 1, (len(numbers), len(classes)))
+        chances[np.arange(len(numbers)), numbers] += random.uniform(0, 1, len(numbers))
+        return of_classes(classes, classes, numbers.astype("float64"), likeliest(chances / chances.sum(axis=1, keepdims=True)))
     if model.task == "classification":
         labels = random.permutation(SAMPLE_ROWS) % 2
         return labels.astype("float64"), (0.25 + 0.3 * labels + random.uniform(0, 0.4, SAMPLE_ROWS)).astype("float64")
@@ -145,5 +193,18 @@ def _sample(model: ModelConfig) -> tuple[np.ndarray, np.ndarray]:
     return figures, figures * random.uniform(0.7, 1.3, SAMPLE_ROWS)
 
 
+def _in_order(predicted: np.ndarray | pd.DataFrame, order: np.ndarray) -> np.ndarray | pd.DataFrame:
+    import numpy as np
+
+    return predicted[order] if isinstance(predicted, np.ndarray) else predicted.iloc[order].reset_index(drop=True)
+
+
 def _kind(model: ModelConfig) -> str:
-    return "both classes" if model.task == "classification" else "figures from 1 to 100"
+    return {"classification": "both classes", "multiclass": "all classes"}.get(model.task, "figures from 1 to 100")
+
+
+def _made_up(model: ModelConfig) -> str:
+    """What a function that knows its classes by their texts needs, where nobody has declared them."""
+    if model.task != "multiclass" or model.target.class_texts:
+        return ""
+    return f" The classes of these rows are made up ({', '.join(SAMPLE_CLASSES)}); if it needs its own, declare them: target.classes."

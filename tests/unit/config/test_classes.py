@@ -52,6 +52,7 @@ CRITERION = "{kind: absolute, metric: log_loss, at_most: 1}"
         ("drift.shop, above: 0.2", "performance.macro_f1, below: 0.5"),
         ("drift.shop, above: 0.2", "performance.recall:bread, below: 0.5"),
         ("drift.shop, above: 0.2", "labels.new_class_share, above: 0.01"),
+        ("gate:", "metrics: {own: [{name: profit, function: profit.per_row, better: higher, description: Money}]}\ngate:"),
         ("  window: 60 days", "  window: 60 days\n  weights: {classes: balanced}"),
     ],
 )
@@ -77,9 +78,9 @@ def test_a_column_of_any_type_with_few_values_has_classes(declared: Declared, ki
         (("gate:", "metrics: {costs: {false_positive: 1, false_negative: 2}}\ngate:"), 14, "metrics.costs: is for classification"),
         (("gate:", "metrics: {quantile: 0.4}\ngate:"), 14, "metrics.quantile: is for regression, and this is a multiclass"),
         (
-            ("gate:", "metrics: {own: [{name: profit, function: profit.per_row, better: higher, description: Money}]}\ngate:"),
+            ("gate:", "metrics: {own: [{name: macro_f1, function: profit.per_row, better: higher, description: Money}]}\ngate:"),
             14,
-            "metrics.own: is for two classes or a figure, and this is a multiclass",
+            "metrics.own[0].name: 'macro_f1' is one of ours; give your metric another name",
         ),
         (("gate:", "monitor: {estimate: true}\ngate:"), 14, "monitor.estimate: is for two classes or a figure"),
         (("gate:", "monitor: {slices: [amount]}\ngate:"), 14, "monitor.slices[0]: unknown feature 'amount'"),

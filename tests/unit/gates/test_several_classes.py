@@ -18,6 +18,7 @@ from include.evergreen.gates.evidence import Evidence
 from include.evergreen.serving.likeliest import likeliest
 from include.evergreen.testkit.behaviour import direction, invariance, must_pass
 from include.evergreen.training.metrics import Measures
+from include.evergreen.training.recipes import modules_now
 from tests.shapes.living import FOLDER
 from tests.unit.gates.synthetic_evidence import ROWS, evidence_of
 
@@ -36,7 +37,7 @@ def model() -> ModelConfig:
 
 
 def evidence_with(model: ModelConfig, predicted: np.ndarray, champion: np.ndarray | None = None, **columns: Any) -> Evidence:
-    measures = Measures.trained(model, {"classes": list(CLASSES)})
+    measures = Measures.trained(model, {"classes": list(CLASSES)}, modules_now(Catalog(FOLDER / "seven_classes"), model))
     given = champion if champion is None else likeliest(champion)
     evidence = evidence_of(model, LABELS, likeliest(predicted), given, columns={"line": LINES, **columns}, measures=measures)
     texts = np.array(CLASSES, dtype=object)[LABELS.astype(int)]

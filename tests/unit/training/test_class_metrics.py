@@ -18,6 +18,7 @@ from include.evergreen.gates.bootstrap import Units, draw
 from include.evergreen.gates.resampled import statistic
 from include.evergreen.serving.likeliest import likeliest
 from include.evergreen.training.metrics import Measures
+from include.evergreen.training.recipes import modules_now
 from tests.shapes.living import FOLDER
 
 CLASSES = ("a", "b", "c", "d")
@@ -48,7 +49,7 @@ def model() -> ModelConfig:
 
 @pytest.fixture(scope="module")
 def measures(model: ModelConfig) -> Measures:
-    return Measures.trained(model, {"classes": list(CLASSES)})
+    return Measures.trained(model, {"classes": list(CLASSES)}, modules_now(Catalog(FOLDER / "seven_classes"), model))
 
 
 def test_a_version_has_the_metrics_of_its_task_and_the_recall_of_each_class(measures: Measures) -> None:

@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import cohen_kappa_score
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.measuring import Metrics, OwnMetric
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.gates.bootstrap import Units, draw, replicates
 from include.evergreen.gates.resampled import statistic
+from include.evergreen.serving.likeliest import likeliest
+from include.evergreen.training import own_metrics
 from include.evergreen.training.metrics import Measures
-from include.evergreen.training.own_metrics import refuse_unfit, unfit
+from include.evergreen.training.own_metrics import of_classes, refuse_unfit, unfit
 
 PROFIT = """
 import numpy as np
@@ -98,6 +101,78 @@ def test_what_a_function_says_of_rows_is_left_out_where_they_are_personal(flight
         measures.measure_one("profit", *SAME_LABELS)
     assert "[" not in str(raised.value)
     assert raised.value.__cause__ is None
+
+
+CLASSES = ("bread", "fish", "milk")
+KAPPA = """
+from sklearn.metrics import cohen_kappa_score
+
+def per_row(labels, predicted):
+    return float(cohen_kappa_score(labels, predicted.idxmax(axis=1)))
+"""
+
+
+def of_several(model: ModelConfig, *classes: str) -> ModelConfig:
+    target = model.target.model_copy(update={"positive_above": None, "positive": None, "classes": classes or None})
+    return declaring(model).model_copy(update={"task": "multiclass", "target": target})
+
+
+def test_of_several_classes_it_is_given_texts_and_how_likely_each_class_is(flight_delay: ModelConfig) -> None:
+    random = np.random.default_rng(0)
+    chances, labels = random.dirichlet([1, 1, 1], 60), random.integers(0, 4, 60).astype(float)
+    known = Measures(of_several(flight_delay), 0.5, (("profit", KAPPA),), (*CLASSES, "wine"), CLASSES)
+    texts = np.array([*CLASSES, "wine"], dtype=object)[labels.astype(int)]
+    assert known.measure_one("profit", labels, likeliest(chances)) == cohen_kappa_score(texts, np.array(CLASSES)[chances.argmax(axis=1)])
+    seen: list[Any] = []
+    given = of_classes((*CLASSES, "wine"), CLASSES, labels, likeliest(chances))
+    seen += [given[0].tolist(), list(given[1].columns), list(given[1].index[:2])]
+    assert seen == [texts.tolist(), list(CLASSES), [0, 1]]
+    assert np.allclose(given[1].to_numpy(), chances, atol=1e-6)
+
+
+def test_a_version_that_knows_other_classes_is_measured_by_those_that_it_knows(flight_delay: ModelConfig) -> None:
+    text = "def per_row(labels, predicted): return float(len(predicted.columns) + (predicted.idxmax(axis=1) == 'wine').mean())"
+    ours = Measures(of_several(flight_delay), 0.5, (("profit", text),), CLASSES, CLASSES)
+    theirs = ours.as_other(Measures(ours.model, 0.5, (), ("milk", "wine"), ("milk", "wine")))
+    predicted = theirs.numbered(likeliest(np.array([[0.1, 0.9], [0.8, 0.2]])), ("milk", "wine"))
+    assert theirs.measure_one("profit", np.array([0.0, 2.0]), predicted) == 2.5
+
+
+def test_of_very_many_probabilities_a_fixed_draw_of_the_rows_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_metrics, "MOST_PROBABILITIES", 300)
+    labels, predicted = np.arange(200.0) % 3, likeliest(np.random.default_rng(0).dirichlet([1, 1, 1], 200))
+    first, again = (of_classes(CLASSES, CLASSES, labels, predicted) for _ in range(2))
+    assert len(first[0]) == len(first[1]) == 100
+    assert first[1].equals(again[1]) and first[0].tolist() == again[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (KAPPA, ""),
+        (
+            "def per_row(labels, predicted): return sum({'a': 1, 'b': 2, 'c': 3}[label] for label in labels)",
+            "with a label of a class that the version does not know: the metric 'profit' (profit.per_row) fails on 200 rows: KeyError",
+        ),
+        (
+            "def per_row(labels, predicted): return sum({'bread': 1}[label] for label in labels)",
+            "The classes of these rows are made up (a, b, c); if it needs its own, declare them: target.classes.",
+        ),
+        ("def per_row(labels, predicted): return predicted.iloc[0, 0]", "it must not depend on their order"),
+    ],
+)
+def test_of_several_classes_one_that_cannot_be_is_refused(flight_delay: ModelConfig, text: str, words: str) -> None:
+    model = of_several(flight_delay)
+    told = unfit(model, model.metrics.own[0], (("profit", text),))
+    assert words in told if words else not told, told
+
+
+def test_it_is_tried_on_the_declared_classes(flight_delay: ModelConfig) -> None:
+    model = of_several(flight_delay, *CLASSES)
+    text = "def per_row(labels, predicted): return sum({'bread': 1, 'fish': 2, 'milk': 3}.get(label, 9) for label in labels)"
+    assert unfit(model, model.metrics.own[0], (("profit", text),)) == ""
+    picky = "def per_row(labels, predicted): return float(predicted[['bread', 'fish', 'milk']].to_numpy().sum())"
+    assert unfit(model, model.metrics.own[0], (("profit", picky),)) == ""
 
 
 def test_it_spoils_nothing_for_the_metric_after_it(flight_delay: ModelConfig) -> None:
