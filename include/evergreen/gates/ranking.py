@@ -27,10 +27,7 @@ class Auc:
         scores = predicted[self._negative]
         self._below = np.searchsorted(scores, predicted[self._positive], side="left")
         self._up_to = np.searchsorted(scores, predicted[self._positive], side="right")
-        self._between = None if units.of_row is None else self._pairs_between(units)
-        if units.of_row is not None:
-            self._positives = np.bincount(units.of_row[positive], minlength=units.count).astype("float64")
-            self._negatives = np.bincount(units.of_row[negative], minlength=units.count).astype("float64")
+        self._of_days = None if units.of_row is None else self._by_days(units)
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         """As `Statistic`.
@@ -38,13 +35,7 @@ class Auc:
         :param weights: how often each unit was drawn: resamples x units
         :returns: the metric of each resample; NaN where it has rows of one class only
         """
-        if self._between is None:
-            return np.array([self._of_rows(drawn) for drawn in weights])
-        drawn = weights.astype("float64")
-        right = ((drawn @ self._between) * drawn).sum(axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            result: np.ndarray = right / ((drawn @ self._positives) * (drawn @ self._negatives))
-        return result
+        return np.array([self._of_rows(drawn) for drawn in weights]) if self._of_days is None else self._of_days(weights)
 
     def _of_rows(self, weights: np.ndarray) -> float:
         running = np.empty(len(self._negative) + 1)
@@ -54,13 +45,56 @@ class Auc:
         pairs = of_positive.sum() * running[-1]
         return float(of_positive @ (running[self._below] + running[self._up_to])) / 2 / pairs if pairs else math.nan
 
-    def _pairs_between(self, units: Units) -> np.ndarray:
-        """Positive's unit x negative's unit: the pairs in the right order, ties by half."""
+    def _by_days(self, units: Units) -> AucOfDays:
         assert units.of_row is not None
-        pairs = np.empty((units.count, units.count))
         of_positive, of_negative = units.of_row[self._positive], units.of_row[self._negative]
-        for unit in range(units.count):
-            running = np.concatenate([[0], np.cumsum(of_negative == unit)])
-            right = running[self._below] + running[self._up_to]
-            pairs[:, unit] = np.bincount(of_positive, weights=right, minlength=units.count) / 2
-        return pairs
+        pairs = _pairs(units.count, of_positive, self._below, self._up_to, of_negative)
+        return AucOfDays(pairs, *(np.bincount(each, minlength=units.count).astype("float64") for each in (of_positive, of_negative)))
+
+
+class AucOfDays:
+    """The same of whole days, by the pairs between each two of them.
+
+    :param pairs: positive's day x negative's day: the pairs in the right order, ties by half
+    :param positives: how many positive rows each day has
+    :param negatives: how many others
+    """
+
+    def __init__(self, pairs: np.ndarray, positives: np.ndarray, negatives: np.ndarray) -> None:
+        self._pairs, self._positives, self._negatives = pairs, positives, negatives
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """As `Statistic`.
+
+        :param weights: how often each day was drawn: resamples x days
+        :returns: the metric of each resample; NaN where it has rows of one class only
+        """
+        drawn = weights.astype("float64")
+        right = ((drawn @ self._pairs) * drawn).sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            result: np.ndarray = right / ((drawn @ self._positives) * (drawn @ self._negatives))
+        return result
+
+
+def pairs_between(units: int, of_score: np.ndarray, scores: np.ndarray, of_other: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Count the pairs of a score and another that is below it, ties by half.
+
+    :param units: how many there are
+    :param of_score: the unit of each score
+    :param scores: any floats
+    :param of_other: the unit of each of the others
+    :param others: any floats
+    :returns: the score's unit x the other's
+    """
+    order = np.argsort(others, kind="stable")
+    below, up_to = (np.searchsorted(others[order], scores, side) for side in ("left", "right"))
+    return _pairs(units, of_score, below, up_to, of_other[order])
+
+
+def _pairs(units: int, of_score: np.ndarray, below: np.ndarray, up_to: np.ndarray, of_other: np.ndarray) -> np.ndarray:
+    """Of scores that have so many of the others, which are sorted, below them, and so many not above."""
+    pairs = np.empty((units, units))
+    for unit in range(units):
+        running = np.concatenate([[0], np.cumsum(of_other == unit)])
+        pairs[:, unit] = np.bincount(of_score, weights=running[below] + running[up_to], minlength=units) / 2
+    return pairs

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 
 from include.evergreen.gates.bootstrap import OfSums, Statistic, Units
-from include.evergreen.gates.ranking import Auc
+from include.evergreen.gates.ranking import Auc, AucOfDays, pairs_between
 from include.evergreen.serving.likeliest import probability
-from include.evergreen.training.class_metrics import BY_COUNTS, OfCounts, class_auc, counted, sums
+from include.evergreen.training.class_auc import OneVersusRest, twice_below
+from include.evergreen.training.class_metrics import BY_COUNTS, OfCounts, counted, sums
 from include.evergreen.training.metrics import Measures
 
-MOST_EXACT: Final = 2_000_000  # rows x classes, up to which each resample of single rows is ranked
+MOST_EXACT: Final = 250_000  # rows x classes, up to which each resample of single rows is ranked
+MOST_PAIRS: Final = 10_000_000  # classes x days x days, up to which pairs of rows are counted by their days: 80 MB
 
 
 def class_statistic(measures: Measures, metric: str, units: Units, labels: np.ndarray, predicted: np.ndarray) -> Statistic:
@@ -29,10 +32,15 @@ def class_statistic(measures: Measures, metric: str, units: Units, labels: np.nd
         return ClassCounts(units, len(measures.classes) + 1, counted(labels, predicted), labels, predicted, BY_COUNTS[metric])
     if metric != "auc_ovr":
         return OfSums(units, *sums(metric, measures.classes, measures.is_known, labels, predicted))
-    classes = np.unique(labels)
-    if units.of_row is None and len(classes) * len(labels) > MOST_EXACT:
-        return _linearised(measures, units, labels, predicted)
-    return MeanAuc([Auc(units, labels == number, probability(predicted, int(number), measures.is_known)) for number in classes])
+    apart = OneVersusRest(labels, predicted, measures.is_known)
+    classes = apart.classes
+    is_exact = len(classes) * len(labels) <= MOST_EXACT if units.of_row is None else len(classes) * units.count**2 <= MOST_PAIRS
+    if len(classes) > 1 and not is_exact:
+        whole = apart.mean()
+        return OfSums(units, [apart.influence()], lambda totals: whole + totals[:, 0] / totals[:, 1])
+    if units.of_row is None:
+        return MeanAuc([Auc(units, labels == number, probability(predicted, int(number), measures.is_known)) for number in classes])
+    return MeanAuc(list(_by_days(apart, units, labels)))
 
 
 class ClassCounts:
@@ -81,7 +89,7 @@ class MeanAuc:
     :param areas: of each class
     """
 
-    def __init__(self, areas: list[Auc]) -> None:
+    def __init__(self, areas: Sequence[Statistic]) -> None:
         self._areas = areas
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
@@ -99,27 +107,22 @@ class MeanAuc:
         return result
 
 
-def _linearised(measures: Measures, units: Units, labels: np.ndarray, predicted: np.ndarray) -> Statistic:
-    """The mean AUC by what each row adds to it, to the first order: to rank many rows of many classes in each resample takes hours.
-
-    (B. Efron, "The Jackknife, the Bootstrap and Other Resampling Plans", 1982, chapter 6: the infinitesimal jackknife; the shares of pairs
-    that a row is in are the placement values of E. DeLong et al., 1988.)
-    """
-    added, whole, classes = np.zeros(len(labels)), 0.0, np.unique(labels)
-    for number in classes:
-        is_of_class = labels == number
-        scores = probability(predicted, int(number), measures.is_known)
-        area = class_auc(is_of_class, scores)
-        below, above = np.sort(scores[~is_of_class]), np.sort(scores[is_of_class])
-        won, lost = _share_below(scores[is_of_class], below), _share_below(scores[~is_of_class], above)
-        added[is_of_class] += (won - area) * len(labels) / len(above)
-        added[~is_of_class] += (1 - lost - area) * len(labels) / len(below)
-        whole += area
-    return OfSums(units, [added / len(classes)], lambda totals: whole / len(classes) + totals[:, 0] / totals[:, 1])
-
-
-def _share_below(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Of each score, the share of the others, which are sorted, that are below it, ties by half."""
-    places = np.searchsorted(others, scores, "left") + np.searchsorted(others, scores, "right")
-    result: np.ndarray = places / 2 / len(others)
-    return result
+def _by_days(apart: OneVersusRest, units: Units, labels: np.ndarray) -> Iterator[Statistic]:
+    """The AUC of each class by the pairs of its rows with others: of all rests, less those of rows that name it, which have its own."""
+    assert units.of_row is not None
+    day, rows = units.of_row, np.bincount(units.of_row, minlength=units.count).astype("float64")
+    rests = [np.sort(apart.rest[day == unit]) for unit in range(units.count)]
+    for of in apart.each():
+        own = day[of.rows]
+        pairs = pairs_between(units.count, own, of.scores, day[of.named], of.values)
+        pairs -= pairs_between(units.count, own, of.scores, own, of.scores)
+        if len(of.named) < apart.count:
+            pairs -= pairs_between(units.count, own, of.scores, day[of.named], apart.rest[of.named])
+            for unit, rest in enumerate(rests):
+                pairs[:, unit] += np.bincount(own, weights=twice_below(of.scores, rest), minlength=units.count) / 2
+        positives = np.bincount(own, minlength=units.count).astype("float64")
+        yield AucOfDays(pairs, positives, rows - positives)
+    for number in apart.classes:
+        if not apart.knows(number):
+            positives = np.bincount(day[labels == number], minlength=units.count).astype("float64")
+            yield AucOfDays(np.outer(positives, rows - positives) / 2, positives, rows - positives)

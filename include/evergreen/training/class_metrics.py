@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from include.evergreen.config.classes import recalled_class
 from include.evergreen.serving.likeliest import decided, probability
+from include.evergreen.training.class_auc import OneVersusRest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +38,7 @@ def measure(name: str, classes: tuple[str, ...], known: np.ndarray, labels: np.n
         counts = [np.bincount(of_rows.astype("int64"), minlength=len(classes) + 1) for of_rows in counted(labels, predicted)]
         return float(BY_COUNTS[name](*(each[None, :].astype("float64") for each in counts))[0])
     if name == "auc_ovr":
-        return mean_auc(labels, predicted, known)
+        return OneVersusRest(labels, predicted, known).mean()
     columns, finish = sums(name, classes, known, labels, predicted)
     totals = np.array([[*(column.sum() for column in columns), float(len(labels))]])
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -78,36 +79,6 @@ def counted(labels: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.n
     """
     called = decided(predicted)
     return labels[called == labels], called, labels
-
-
-def class_auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Measure how often a row of a class gets a higher probability of it than another row, ties by half.
-
-    :param labels: whether each row is of the class
-    :param scores: one float a row
-    :returns: the area under the ROC curve; NaN unless there are rows of both
-    """
-    from scipy.stats import rankdata
-
-    positive = int(labels.sum())
-    pairs = positive * (len(labels) - positive)
-    return float(rankdata(scores)[labels].sum() - positive * (positive + 1) / 2) / pairs if pairs else math.nan
-
-
-def mean_auc(labels: np.ndarray, predicted: np.ndarray, known: np.ndarray) -> float:
-    """Average the AUC of each class against the rest over the classes that have rows.
-
-    (F. Provost and P. Domingos, "Well-Trained PETs", 2000, but each class weighs the same.)
-
-    :param labels: one number a row, as a float
-    :param predicted: as `serving.likeliest` has it
-    :param known: by number, whether the version knows the class
-    :returns: the mean; NaN of rows of one class
-    """
-    import numpy as np
-
-    areas = [class_auc(labels == number, probability(predicted, int(number), known)) for number in np.unique(labels)]
-    return float(np.mean(areas)) if areas else math.nan
 
 
 def _ratio(totals: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from include.evergreen.config.metrics import metrics_of
 from include.evergreen.gates import resampled_classes
 from include.evergreen.gates.bootstrap import Units, draw
 from include.evergreen.gates.resampled import statistic
-from include.evergreen.serving.likeliest import likeliest
+from include.evergreen.serving.likeliest import likeliest, probability
 from include.evergreen.training.metrics import Measures
 from include.evergreen.training.recipes import modules_now
 from tests.shapes.living import FOLDER
@@ -89,6 +89,50 @@ def test_the_auc_of_very_many_rows_and_classes_varies_as_that_of_each_resample(m
     assert statistic(measures, "auc_ovr", units, LABELS, PREDICTED)(np.ones((1, len(LABELS)))) == pytest.approx(
         measures.measure_one("auc_ovr", LABELS, PREDICTED)
     )
+
+
+def many_classes(measures: Measures, count: int = 60, rows: int = 500) -> tuple[Measures, np.ndarray, np.ndarray]:
+    """More classes than a row names; of the last, the version knows nothing."""
+    drawn = np.random.default_rng(5)
+    names = tuple(f"class {number:02d}" for number in range(count))
+    predicted = likeliest(drawn.dirichlet(np.full(count - 1, 0.3), rows).round(2))  # with many ties
+    labels = np.where(drawn.random(rows) < 0.4, predicted[:, 0], drawn.integers(0, count, rows))
+    return replace(measures, classes=names, own_classes=names[:-1]), labels, predicted
+
+
+def test_the_auc_of_more_classes_than_a_row_names_is_scikit_learns(measures: Measures) -> None:
+    of_many, labels, predicted = many_classes(measures)
+    expected = [metrics.roc_auc_score(labels == each, probability(predicted, int(each), of_many.is_known)) for each in np.unique(labels)]
+    assert of_many.measure_one("auc_ovr", labels, predicted) == pytest.approx(np.mean(expected), rel=1e-12)
+
+
+@pytest.mark.parametrize("exactly", [True, False])
+def test_the_auc_of_many_classes_is_resampled_by_days(measures: Measures, exactly: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_many, labels, predicted = many_classes(measures, rows=4_000)
+    days = np.random.default_rng(6).integers(0, 20, len(labels))
+    units = Units.days(days)
+    weights = np.concatenate(list(draw(units.count, 30, seed=1)))
+    if not exactly:
+        monkeypatch.setattr(resampled_classes, "MOST_PAIRS", 0)
+    found = statistic(of_many, "auc_ovr", units, labels, predicted)(weights)
+    again = [np.repeat(np.arange(len(labels)), drawn[days]) for drawn in weights]
+    expected = np.array([of_many.measure_one("auc_ovr", labels[rows], predicted[rows]) for rows in again])
+    assert found == pytest.approx(expected, rel=1e-12 if exactly else 3e-3)
+    assert np.corrcoef(found, expected)[0, 1] > 0.98
+
+
+def test_what_each_row_adds_to_the_auc_of_many_classes_is_its_derivative(measures: Measures, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_many, labels, predicted = many_classes(measures)
+    monkeypatch.setattr(resampled_classes, "MOST_EXACT", 0)
+    linear = statistic(of_many, "auc_ovr", Units.rows(len(labels)), labels, predicted)
+    twice = 1_000 * np.ones((3, len(labels)), dtype=int)  # in which a row more is next to nothing
+    twice[1, 7] += 1
+    twice[2, 8] += 1
+    monkeypatch.setattr(resampled_classes, "MOST_EXACT", 10**9)
+    exact = statistic(of_many, "auc_ovr", Units.rows(len(labels)), labels, predicted)
+    ours, theirs = linear(twice), exact(twice)
+    assert ours[0] == pytest.approx(theirs[0], rel=1e-12)
+    assert ours[1:] - ours[0] == pytest.approx(theirs[1:] - theirs[0], rel=0.01, abs=1e-12)
 
 
 def test_a_new_class_in_the_truth_counts_as_an_error_and_never_flatters(measures: Measures) -> None:
