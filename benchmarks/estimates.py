@@ -1,6 +1,6 @@
 """How well performance is estimated before labels come: simulated windows of which it is known how they shifted.
 
-    python -m benchmarks.estimates [--json] [--small] [--windows N] [--seed N]
+    python -m benchmarks.estimates [--json] [--small] [--windows N] [--seed N] [--task TASK]
 
 Three models of each task (linear, boosted trees, a forest) that were fitted once, a reference of 3,000 rows that they were not fitted on,
 and windows of 1,000 rows: of the same world, or with a covariate shift (a mean moved by half a deviation or a whole one, a spread grown by
@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -38,19 +39,26 @@ from include.evergreen.monitoring.estimates.concept_drift import greatest_surpri
 from include.evergreen.monitoring.estimates.estimate import Estimate
 from include.evergreen.monitoring.estimates.estimators import estimate_all
 from include.evergreen.monitoring.estimates.rows import Reference, Rows
+from include.evergreen.serving.likeliest import likeliest
 from include.evergreen.training.metrics import Measures
 
 FEATURES = ("a", "b", "c", "d", "e", "f")
 FITTED_ROWS = 4_000
 REFERENCE_ROWS, REFERENCE_DAYS = 3_000, 14
 WINDOW_ROWS = 1_000
-DAY_EFFECT = 0.3  # standard deviation of a day's own part of the log odds, or of the target
+DAY_EFFECT = 0.3  # standard deviation of a day's own part of the log odds, of several classes of those of the first, or of the target
 LABEL_DRIFT = 0.7  # of the log odds, or of the target
+CLASSES = 5
 Shift = Callable[[np.random.Generator, np.ndarray], None]
 FITTED: dict[str, dict[str, Callable[[], Any]]] = {
     "classification": {
         "linear": LogisticRegression,
         "boosted": lambda: HistGradientBoostingClassifier(max_iter=60, random_state=0),
+        "forest": lambda: RandomForestClassifier(50, min_samples_leaf=10, random_state=0),
+    },
+    "multiclass": {
+        "linear": LogisticRegression,
+        "boosted": lambda: HistGradientBoostingClassifier(max_iter=40, random_state=0),
         "forest": lambda: RandomForestClassifier(50, min_samples_leaf=10, random_state=0),
     },
     "regression": {
@@ -116,10 +124,17 @@ class World:
         extra = drift + (random.normal(0, DAY_EFFECT, days)[day] if self.by_days else 0.0)
         if self.task == "classification":
             return features, (random.random(rows) < 1 / (1 + np.exp(-_log_odds(features) - extra))).astype("float64"), day
+        if self.task == "multiclass":
+            scores = _scores(features)
+            scores[:, 0] += extra
+            upto = np.cumsum(softmax(scores, axis=1), axis=1)
+            return features, (random.random(rows)[:, None] > upto[:, :-1]).sum(axis=1).astype("float64"), day
         return features, _level(features) + extra + _noise(features) * random.normal(size=rows), day
 
     def predict(self, model: str, features: np.ndarray) -> np.ndarray:
         fitted = _fitted(self.task, model)
+        if self.task == "multiclass":
+            return likeliest(fitted.predict_proba(features))
         predicted: np.ndarray = fitted.predict_proba(features)[:, 1] if self.task == "classification" else fitted.predict(features)
         return predicted
 
@@ -127,6 +142,20 @@ class World:
 def _log_odds(x: np.ndarray) -> np.ndarray:
     value: np.ndarray = 1.2 * x[:, 0] - 0.8 * x[:, 1] + x[:, 2] * x[:, 3] + 0.8 * np.maximum(x[:, 0], 0) * x[:, 1] - 0.5 * np.abs(x[:, 4])
     return value
+
+
+def _scores(x: np.ndarray) -> np.ndarray:
+    """Of five classes, from a half to a fifteenth of the rows."""
+    return np.stack(
+        [
+            1 + 0.5 * x[:, 0],
+            _log_odds(x),
+            0.8 * x[:, 1] + x[:, 2] * x[:, 3],
+            0.8 * x[:, 2] - x[:, 4] + 0.4 * x[:, 5],
+            -0.8 + 0.8 * np.abs(x[:, 3]) - 0.5 * x[:, 0],
+        ],
+        axis=1,
+    )
 
 
 def _level(x: np.ndarray) -> np.ndarray:
@@ -149,15 +178,22 @@ def _fitted(task: str, model: str) -> Any:
 def declared(task: str, resample: str) -> ModelConfig:
     """The least that a model of the task declares."""
     two_classes = {"positive_above": 0} if task == "classification" else {}
+    metric = {"classification": "auc", "multiclass": "log_loss", "regression": "mae"}[task]
     return ModelConfig.model_validate(
         {
             "name": "simulated", "description": "", "owner": "", "task": task, "rows": "rows",
             "inputs": [{"dataset": "rows", "lag": "0 days"}], "target": {"dataset": "rows", "column": "label", **two_classes},
             "features": [{"name": name, "kind": "numeric", "description": ""} for name in FEATURES],
             "train": {"estimator": "sklearn.linear_model.Ridge", "window": "10 days", "min_history": "8 days", "holdout": "1 day"},
-            "gate": {"criteria": [{"kind": "absolute", "metric": "auc" if two_classes else "mae", "at_least": 0}], "resample": resample},
+            "gate": {"criteria": [{"kind": "absolute", "metric": metric, "at_least": 0}], "resample": resample},
         }
     )  # fmt: skip
+
+
+@cache
+def measures_of(task: str, resample: str) -> Measures:
+    classes = tuple(f"class {number}" for number in range(CLASSES)) if task == "multiclass" else ()
+    return Measures(declared(task, resample), 0.5, classes=classes, own_classes=classes)
 
 
 @dataclass
@@ -187,16 +223,15 @@ class Told:
 def tell(world: World, model: str, seed: int, shift: Shift = _unchanged, drift: float = 0.0) -> Told:
     """Estimate one window, on a reference of its own; all on the same rows."""
     random = np.random.default_rng(seed)
-    config = declared(world.task, "days" if world.by_days else "rows")
-    measures = Measures(config, 0.5)
+    measures = measures_of(world.task, "days" if world.by_days else "rows")
     features, labels, day = world.draw(random, REFERENCE_ROWS, REFERENCE_DAYS)
     predicted = world.predict(model, features)
-    reference = Reference(_frame(features), predicted, labels, day.astype(str))
+    reference = Reference(_frame(features), predicted, labels, day.astype(str), measures.classes)
     constant = measures.measure(labels, predicted)
     features, labels, _ = world.draw(random, WINDOW_ROWS, world.window_days, shift, drift)
     predicted = world.predict(model, features)
     rows = Rows(_frame(features), predicted, world.window_days, WINDOW_ROWS)
-    return Told(estimate_all(config, measures, reference, rows), constant, measures.measure(labels, predicted))
+    return Told(estimate_all(measures.model, measures, reference, rows), constant, measures.measure(labels, predicted))
 
 
 def _frame(features: np.ndarray) -> pd.DataFrame:
@@ -244,7 +279,7 @@ def covered(world: World, windows: int, seed: int, models: list[str]) -> dict[st
     """The coverage of the default's intervals by metric, and how often concept drift is suspected without any."""
     default = ESTIMATORS[world.task][0]
     told = [tell(world, model, seed + number) for model in models for number in range(windows)]
-    measures = Measures(declared(world.task, "rows"), 0.5)
+    measures = measures_of(world.task, "rows")
     inside: dict[str, list[bool]] = {}
     for each in told:
         for name, value in each.covered(default, measures).items():
@@ -269,28 +304,32 @@ def main(given: list[str] | None = None) -> int:
     parser = arguments(__doc__ or "")
     parser.add_argument("--windows", type=int, default=500, help="windows in all for each kind of figure (default: 500)")
     parser.add_argument("--seed", type=int, default=1, help="of the first window; another one gives other windows")
+    parser.add_argument("--task", choices=list(FITTED), help="this one alone (default: all)")
     options = parser.parse_args(given)
     windows = 4 if options.small else options.windows
     figures: dict[str, Any] = {"windows": windows}
     ratios: dict[str, float] = {}
     wrong: list[str] = []
     for task, fitted in FITTED.items():
+        if options.task not in (None, task):
+            continue
         models = ["linear"] if options.small else list(fitted)
         shifts = {"two spreads doubled": SHIFTS["two spreads doubled"]} if options.small else SHIFTS
         each = max(4, windows // len(models) // len(shifts))
         errors, worlds = shifted(task, each, options.seed, models, shifts)
         plain = ESTIMATORS[task][1]
         figures[f"mae, {task}, {each} windows of each world"] = errors.relative(plain)
-        figures[f"ours over {plain}"] = worlds
-        ratios[f"ours_over_{plain}"] = errors.relative(plain)["ours"]
+        figures[f"ours over {plain}, {task}"] = worlds
+        of_task = "_multiclass" if task == "multiclass" else ""
+        ratios[f"ours_over_{plain}{of_task}"] = errors.relative(plain)["ours"]
         ratios[f"ours_over_constant_{task}"] = errors.relative("constant")["ours"]
         for world in (World(task), World(task, by_days=True), World(task, by_days=True, window_days=7)):
             kind = f"{task}, {f'days that differ, a window of {world.window_days}' if world.by_days else 'rows independent'}"
             figures[f"drift-free, {kind}"] = covered(world, max(4, windows // len(models)), options.seed + 10_000, models)
             figures[f"flagged, label drift, {kind}"] = detected(world, max(4, windows // len(models) // 2), options.seed + 20_000, models)
             say(f"{kind}: {figures[f'drift-free, {kind}']}, label drift {figures[f'flagged, label drift, {kind}']}")
-        if ratios[f"ours_over_{plain}"] >= 1:
-            wrong.append(f"{task}: ours is no better than {plain} ({ratios[f'ours_over_{plain}']:.3f} of its error)")
+        if ratios[f"ours_over_{plain}{of_task}"] >= 1:
+            wrong.append(f"{task}: ours is no better than {plain} ({ratios[f'ours_over_{plain}{of_task}']:.3f} of its error)")
     return Report("estimates", figures, ratios, wrong).print(as_json=options.json)
 
 

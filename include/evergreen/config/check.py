@@ -258,8 +258,6 @@ def _slice_problem(model: ModelConfig, sliced: Sliced) -> str:
 def _monitor_problems(model: ModelConfig) -> Iterator[tuple[Key, str]]:
     features = {feature.name: feature for feature in model.features}
     categorical = [feature.name for feature in model.features if feature.kind == "categorical" and not feature.personal]
-    if model.task == "multiclass" and model.monitor.estimate and "estimate" in model.monitor.model_fields_set:
-        yield ("monitor", "estimate"), "is for two classes or a figure, and this is a multiclass, of which nothing is estimated; remove it"
     for index, name in enumerate(model.monitor.slices):
         key: Key = ("monitor", "slices", index)
         if name not in features:

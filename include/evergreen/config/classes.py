@@ -7,6 +7,7 @@ from typing import Final
 
 MOST_CLASSES: Final = 1000
 MOST_NAMED: Final = 20  # of a model with more classes, those alone have a recall of their own that its gate or its rules name
+MOST_RANKED: Final = 32  # up to which a prediction names all of them (`serving.likeliest.KEPT`), so that their AUC is estimated
 _RECALL: Final = "recall:"
 _NAMEABLE: Final = re.compile(r"[\w.\-][\w.\- ]{0,59}")  # what MLflow takes in a name, and no bracket, which begins a slice
 

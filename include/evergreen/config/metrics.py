@@ -5,11 +5,11 @@ How each is measured is in `training.metrics`, how it is resampled in `gates.res
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, log, sqrt
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from include.evergreen.config.classes import MOST_NAMED, is_nameable, recall_name, recalled_class
+from include.evergreen.config.classes import MOST_NAMED, MOST_RANKED, is_nameable, recall_name, recalled_class
 from include.evergreen.foundation.apart import set_apart
 
 if TYPE_CHECKING:
@@ -91,19 +91,17 @@ _CLASSIFICATION: Final = (
 )  # fmt: skip
 _MULTICLASS: Final = (
     Metric("log_loss", "lower", (0, inf),
-           "The mean penalty on the probability of the right class: 0 is perfect; confident errors cost most.", is_estimated=False),
-    Metric("accuracy", "higher", (0, 1), "How often its likeliest class is the right one.", is_of_decisions=True, is_estimated=False),
+           "The mean penalty on the probability of the right class: 0 is perfect; confident errors cost most."),
+    Metric("accuracy", "higher", (0, 1), "How often its likeliest class is the right one.", is_of_decisions=True),
     Metric("balanced_accuracy", "higher", (0, 1),
            "The mean over the classes of the share of its rows that it calls so: as many rows or few, each class weighs the same.",
-           ONE_CLASS, is_of_decisions=True, is_estimated=False),
+           ONE_CLASS, is_of_decisions=True),
     Metric("macro_f1", "higher", (0, 1),
-           "The mean over the classes of the harmonic mean of precision and recall: each class weighs the same.", is_of_decisions=True,
-           is_estimated=False),
-    Metric("weighted_f1", "higher", (0, 1), "The same, each class weighing as many rows as it has.", is_of_decisions=True,
-           is_estimated=False),
+           "The mean over the classes of the harmonic mean of precision and recall: each class weighs the same.", is_of_decisions=True),
+    Metric("weighted_f1", "higher", (0, 1), "The same, each class weighing as many rows as it has.", is_of_decisions=True),
     Metric("auc_ovr", "higher", (0, 1),
            "The mean over the classes of how often a row of the class gets a higher probability of it than another row: 0.5 is random, 1 "
-           "is perfect.", ONE_CLASS, is_estimated=False),
+           "is perfect.", ONE_CLASS),
 )  # fmt: skip
 _REGRESSION: Final = (
     Metric("mae", "lower", (0, inf), "The mean size of its errors, in the target's unit.", baseline="median"),
@@ -167,6 +165,8 @@ def metrics_of(model: ModelConfig, classes: Sequence[str] = ()) -> dict[str, Met
     ours = {
         name: metric for name, metric in METRICS[model.task].items() if not metric.needs or getattr(model.metrics, metric.needs) is not None
     }
+    if model.task == "multiclass" and len(model.target.class_texts or tuple(classes)) > MOST_RANKED:
+        ours["auc_ovr"] = replace(ours["auc_ovr"], is_estimated=False)
     ours |= {recall_name(text): _recall(text) for text in _recalled(model, classes)}
     return ours | {
         own.name: Metric(own.name, own.better, (-inf, inf), own.description, is_estimated=False)
@@ -188,7 +188,7 @@ def _recalled(model: ModelConfig, classes: Sequence[str]) -> list[str]:
 
 def _recall(text: str) -> Metric:
     return Metric(recall_name(text), "higher", (0, 1), f"Of the rows of {text}, the share that it calls so.", f"no row of {text}",
-                  is_of_decisions=True, baseline="", is_estimated=False)  # fmt: skip
+                  is_of_decisions=True, baseline="")  # fmt: skip
 
 
 def missing_metric(model: ModelConfig, name: str) -> str:
@@ -309,8 +309,6 @@ def observation_range(model: ModelConfig, name: str) -> tuple[float, float]:
 
 
 def _estimated_names(model: ModelConfig) -> list[str]:
-    if model.task == "multiclass":
-        return []
     return [*(f"{ESTIMATED}{name}" for name, metric in metrics_of(model).items() if metric.is_estimated), CONCEPT_DRIFT]
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.classes import MOST_CLASSES
-from include.evergreen.features.class_columns import class_columns
+from include.evergreen.features.class_columns import as_table, class_columns
 from include.evergreen.features.columns import PARTITION, PREDICTION, TARGET, feature_column, features_of
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Grain
@@ -188,14 +188,16 @@ def sample_rows(model: ModelConfig, pipeline: Any, rows: pd.DataFrame, name: str
     :param pipeline: the fitted pipeline
     :param rows: rows of the training frame
     :param name: which sample it is
-    :returns: the drawn rows in their order, with the column ``prediction``: of several classes the likeliest, as text
+    :returns: the drawn rows in their order, with the column ``prediction``: of several classes the likeliest, as text, and of the holdout
+        all columns of what is served
     """
     most = min(model.monitor.reference_rows, len(rows), *([HOLDOUT_ROWS] if name == HOLDOUT else []))
     sample = rows.sample(n=most, random_state=model.train.seed).sort_index().reset_index(drop=True)
     predicted = predict(pipeline, model, features_of(sample, model.feature_names))
     if model.task != "multiclass":
         return sample.assign(**{PREDICTION: predicted})
-    return sample.join(class_columns(predicted, classes_of(pipeline))[PREDICTION])
+    served = as_table(class_columns(predicted, classes_of(pipeline))).to_pandas()
+    return sample.join(served if name == HOLDOUT else served[[PREDICTION]])
 
 
 def typical_row(model: ModelConfig, rows: pd.DataFrame) -> pd.DataFrame:

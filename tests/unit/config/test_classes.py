@@ -9,7 +9,9 @@ import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.check import check_catalog
+from include.evergreen.config.classes import MOST_RANKED
 from include.evergreen.config.metrics import metrics_of, observation_names, observation_range
+from include.evergreen.serving.likeliest import KEPT
 from include.evergreen.training.recipes import build_recipe, signature_digest
 from tests.unit.config.conftest import DATASET, MODEL
 
@@ -52,6 +54,9 @@ CRITERION = "{kind: absolute, metric: log_loss, at_most: 1}"
         ("drift.shop, above: 0.2", "performance.macro_f1, below: 0.5"),
         ("drift.shop, above: 0.2", "performance.recall:bread, below: 0.5"),
         ("drift.shop, above: 0.2", "labels.new_class_share, above: 0.01"),
+        ("drift.shop, above: 0.2", "estimated.log_loss, above: 0.2"),
+        ("drift.shop, above: 0.2", "concept_drift.score, above: 1"),
+        ("gate:", "monitor: {estimate: false}\ngate:"),
         ("gate:", "metrics: {own: [{name: profit, function: profit.per_row, better: higher, description: Money}]}\ngate:"),
         ("  window: 60 days", "  window: 60 days\n  weights: {classes: balanced}"),
     ],
@@ -82,7 +87,6 @@ def test_a_column_of_any_type_with_few_values_has_classes(declared: Declared, ki
             14,
             "metrics.own[0].name: 'macro_f1' is one of ours; give your metric another name",
         ),
-        (("gate:", "monitor: {estimate: true}\ngate:"), 14, "monitor.estimate: is for two classes or a figure"),
         (("gate:", "monitor: {slices: [amount]}\ngate:"), 14, "monitor.slices[0]: unknown feature 'amount'"),
         ((TARGET, "column: kind, min_class_rows: 0}"), 8, "target.min_class_rows"),
         ((CRITERION, "{kind: absolute, metric: auc, at_least: 0.5}"), 16, "it is a metric of a classification"),
@@ -95,7 +99,7 @@ def test_a_column_of_any_type_with_few_values_has_classes(declared: Declared, ki
             "disparate_impact is for classification, and this is a multiclass; allowed: worst, difference, such as of metric: recall:CLASS",
         ),
         ((CRITERION, "{kind: slices, by: shop, judge: equal_opportunity, max_difference: 0.1}"), 16, "equal_opportunity is for"),
-        (("drift.shop, above: 0.2", "estimated.log_loss, above: 0.2"), 19, "unknown observation of a multiclass 'estimated.log_loss'"),
+        (("drift.shop, above: 0.2", "estimated.accuracy, above: 1.2"), 19, "1.2 can never be passed: estimated.accuracy is at most 1"),
         (("drift.shop, above: 0.2", "prediction_drift.score, above: 0.9"), 19, "0.9 can never be passed"),
     ],
 )
@@ -143,7 +147,12 @@ def test_a_rule_may_watch_what_is_observed_and_no_more(include: Path, declared: 
     model = _model(include, declared, TARGET, "column: kind, classes: [bread, milk]}")
     names = observation_names(model)
     assert {"performance.recall:bread", "performance.recall:milk", "labels.new_class_share", "target_drift.score"} <= set(names)
-    assert not [name for name in names if name.startswith(("estimated.", "concept_drift"))]
+    assert {"estimated.log_loss", "estimated.auc_ovr", "estimated.recall:milk", "concept_drift.score"} <= set(names)
+    many = model.target.model_copy(update={"classes": tuple(f"class {number}" for number in range(MOST_RANKED + 1))})
+    of_many = observation_names(model.model_copy(update={"target": many}))
+    assert "estimated.log_loss" in of_many and "performance.auc_ovr" in of_many
+    assert "estimated.auc_ovr" not in of_many
+    assert MOST_RANKED == KEPT
     assert observation_range(model, "labels.new_class_share") == (0, 1)
     assert observation_range(model, "prediction_drift.score")[1] < 1
 

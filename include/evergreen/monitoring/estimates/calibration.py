@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 LEAST_WEIGHT = 1e-9  # of a group: what is left of it when all of its rows are taken away is rounding
@@ -15,26 +17,38 @@ class Calibration:
     :param labels: 0 or 1 for each
     :param unit: the number of each row's unit, from 0 to ``units`` - 1
     :param units: how many units there are
+    :param groups: how many groups there are at most
     """
 
-    def __init__(self, scores: np.ndarray, labels: np.ndarray, unit: np.ndarray, units: int) -> None:
-        edges = np.unique(np.quantile(scores, np.linspace(0, 1, MAX_GROUPS + 1)[1:-1]))
+    def __init__(self, scores: np.ndarray, labels: np.ndarray, unit: np.ndarray, units: int, groups: int = MAX_GROUPS) -> None:
+        edges = np.unique(np.quantile(scores, np.linspace(0, 1, groups + 1)[1:-1]))
         self._scores, self._labels = scores, labels
         self._units, self._groups = units, len(edges) + 1
         self._cell = unit * self._groups + np.searchsorted(edges, scores, side="right")
 
     def calibrated(self, weights: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Say how likely rows are positive, by their scores (B. Zadrozny and C. Elkan, 2002: isotonic regression).
+        """Say how likely rows are positive, by their scores.
 
         :param weights: one for each reference row
         :param scores: of any rows
         :returns: one probability for each of ``scores``, learned from all the reference; and units x rows of them, each learned without
             one unit
         """
+        whole, *without = self.each(weights, scores)
+        return whole, np.stack(without)
+
+    def each(self, weights: np.ndarray, scores: np.ndarray) -> Iterator[np.ndarray]:
+        """Say how likely rows are positive, by their scores (B. Zadrozny and C. Elkan, 2002: isotonic regression), one way after another.
+
+        :param weights: one for each reference row
+        :param scores: of any rows
+        :yields: one probability for each of ``scores``: first learned from all the reference, then without each unit
+        """
         sums = np.stack([self._sums(weights * column) for column in (np.ones(len(weights)), self._scores, self._labels)])
         whole = sums.sum(axis=1)
-        without = [_isotonic(whole - sums[:, unit], scores) for unit in range(self._units)]
-        return _isotonic(whole, scores), np.stack(without)
+        yield _isotonic(whole, scores)
+        for unit in range(self._units):
+            yield _isotonic(whole - sums[:, unit], scores)
 
     def _sums(self, column: np.ndarray) -> np.ndarray:
         """By unit and group."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from include.evergreen.foundation.span import Span
 
-ESTIMATORS: Final = {"classification": ("pape", "cbpe"), "regression": ("doubly_robust", "direct_loss")}
+ESTIMATORS: Final = {"classification": ("pape", "cbpe"), "multiclass": ("pape", "cbpe"), "regression": ("doubly_robust", "direct_loss")}
 """Task -> its estimators. The first is the default; the second does without the density ratio."""
 ENOUGH_WINDOWS = 10  # with labels, before anything but the default is chosen
 PAST = Span(90, "day")  # that is looked back
@@ -25,7 +25,7 @@ class PastWindow:
 def choose_estimator(task: str, past: Sequence[PastWindow]) -> str:
     """Choose by the mean absolute error, in units of the default's, over the metrics.
 
-    :param task: ``classification`` or ``regression``
+    :param task: ``classification``, ``multiclass`` or ``regression``
     :param past: earlier windows of the same version whose labels have come
     :returns: the name of the estimator; the default's with fewer than `ENOUGH_WINDOWS` windows, or where no other is better
     """

@@ -7,7 +7,7 @@ Covariate Shift Without Labels", arXiv 2401.08348, section 3): the same, calibra
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -48,16 +48,10 @@ class Classified:
     def _by(self, weights: np.ndarray, rows: Rows, expected: dict[str, Expected], between: dict[str, float]) -> dict[str, Estimate]:
         probabilities, without = self._calibration.calibrated(weights, rows.predicted)
         labels = _draw(probabilities)
-        estimates = {}
-        for name, measured in expected.items():
-            value = float(measured(probabilities[None])[0])
-            if np.isfinite(value):
-                estimates[name] = Estimate(
-                    value=value, rows=len(probabilities), sampling=_variance(measured(labels)),
-                    learning=self._units.jackknife(measured(without)), between=between[name], days=rows.days,
-                    units=self._units.count,
-                )  # fmt: skip
-        return estimates
+        told, drawn, left_out = (
+            {name: measured(sets) for name, measured in expected.items()} for sets in (probabilities[None], labels, without)
+        )
+        return as_estimates({name: float(value[0]) for name, value in told.items()}, drawn, left_out, between, rows, self._units)
 
     def _between(self, names: Iterable[str]) -> dict[str, float]:
         """How much days of the reference differ, each judged by the others."""
@@ -71,7 +65,7 @@ class Classified:
             sets = np.concatenate([probabilities[None], labels[None], _draw(probabilities)])
             for name, measured in _expected(self._measures, self._reference.predicted[own]):
                 estimated, realised, *drawn = measured(sets)
-                found[name].append((realised - estimated, _variance(np.array(drawn))))
+                found[name].append((realised - estimated, variance(np.array(drawn))))
         return {name: self._units.between(*np.array(pairs).T) for name, pairs in found.items()}
 
 
@@ -82,12 +76,52 @@ def _expected(measures: Measures, predicted: np.ndarray) -> Iterable[tuple[str, 
 
 
 def _draw(probabilities: np.ndarray) -> np.ndarray:
-    """Labels that come about by chance, the same ones every time."""
-    chance = np.random.default_rng(SEED).random((DRAWS, len(probabilities)))
-    return (chance < probabilities).astype("float64")
+    """Labels that come about by chance."""
+    return (chance(len(probabilities)) < probabilities).astype("float64")
 
 
-def _variance(values: np.ndarray) -> float:
-    """Of the draws that define the metric."""
+def chance(rows: int) -> np.ndarray:
+    """Draw what decides labels, the same every time.
+
+    :param rows: how many labels there are
+    :returns: `DRAWS` x rows, even from 0 to 1
+    """
+    return np.random.default_rng(SEED).random((DRAWS, rows))
+
+
+def as_estimates(
+    told: Mapping[str, float],
+    drawn: Mapping[str, np.ndarray],
+    left_out: Mapping[str, np.ndarray],
+    between: Mapping[str, float],
+    rows: Rows,
+    units: Units,
+) -> dict[str, Estimate]:
+    """Say how uncertain each expected metric is.
+
+    :param told: by name, what is expected; not finite where it is undefined
+    :param drawn: by name, the metric of each draw of labels
+    :param left_out: by name, what is expected without each unit of the reference
+    :param between: by name, how much days differ, as a variance
+    :param rows: of the window
+    :param units: of the reference
+    :returns: the estimate of each metric that is defined
+    """
+    return {
+        name: Estimate(
+            value=value, rows=len(rows.predicted), sampling=variance(drawn[name]), learning=units.jackknife(left_out[name]),
+            between=between[name], days=rows.days, units=units.count,
+        )
+        for name, value in told.items()
+        if np.isfinite(value)
+    }  # fmt: skip
+
+
+def variance(values: np.ndarray) -> float:
+    """Measure how much draws of labels vary a metric.
+
+    :param values: one for each draw; NaN where it is undefined
+    :returns: the variance of those that are defined; 0 of fewer than two
+    """
     defined = values[np.isfinite(values)]
     return float(defined.var(ddof=1)) if len(defined) > 1 else 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from include.evergreen.config import ModelConfig
@@ -10,10 +12,12 @@ from include.evergreen.monitoring.estimates.classification import Classified
 from include.evergreen.monitoring.estimates.density_ratio import density_ratio, tempered
 from include.evergreen.monitoring.estimates.design import Design
 from include.evergreen.monitoring.estimates.estimate import Estimate
+from include.evergreen.monitoring.estimates.multiclass import ClassifiedOfSeveral
 from include.evergreen.monitoring.estimates.regression import Losses
 from include.evergreen.monitoring.estimates.rows import Reference, Rows
 from include.evergreen.monitoring.estimates.units import Units
 from include.evergreen.serving.inference import one_thread
+from include.evergreen.serving.likeliest import values
 from include.evergreen.training.metrics import Measures
 
 LEAST_PROBABILITY = 1e-6  # of a score, before its logarithm
@@ -41,6 +45,15 @@ def _classification(measures: Measures, reference: Reference, units: Units, rows
     return Classified(measures, reference, units).estimate(rows, {weighted: weights, plain: np.ones(len(weights))})
 
 
+def _multiclass(measures: Measures, reference: Reference, units: Units, rows: Rows) -> dict[str, dict[str, Estimate]]:
+    weighted, plain = ESTIMATORS["multiclass"]
+    measures = replace(measures, classes=reference.classes or measures.classes)
+    known, scored = (_log_odds(values(predicted)[:, 0]) for predicted in (reference.predicted, rows.predicted))
+    design = Design(reference.features, known)
+    weights = tempered(density_ratio(design.matrix(reference.features, known), design.matrix(rows.features, scored)), units)
+    return ClassifiedOfSeveral(measures, reference, units).estimate(rows, {weighted: weights, plain: np.ones(len(weights))})
+
+
 def _regression(measures: Measures, reference: Reference, units: Units, rows: Rows) -> dict[str, dict[str, Estimate]]:
     """A model of losses would go far beyond few days along a feature that has one value on each of them."""
     weighted, plain = ESTIMATORS["regression"]
@@ -50,7 +63,7 @@ def _regression(measures: Measures, reference: Reference, units: Units, rows: Ro
     return Losses(measures, reference, known, units).estimate(window, rows.days, {weighted: weights, plain: None})
 
 
-_OF_TASK = {"classification": _classification, "regression": _regression}
+_OF_TASK = {"classification": _classification, "multiclass": _multiclass, "regression": _regression}
 
 
 def _log_odds(probabilities: np.ndarray) -> np.ndarray:

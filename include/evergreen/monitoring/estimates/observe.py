@@ -97,13 +97,13 @@ def estimate_performance(window: Window, performance: Sequence[Figure]) -> Estim
 
     Whatever is wrong with an estimate stops nothing else: it is recorded why there is none.
 
-    :param window: what is monitored; nothing is estimated where its model says ``monitor.estimate: false``, or is of several classes
+    :param window: what is monitored; nothing is estimated where its model says ``monitor.estimate: false``
     :param performance: what was realised of it, as observations; empty while its labels have not come
     :returns: what is estimated, by each estimator of the task
     :raises TransientError: when the storage or the database does not answer
     :raises MemoryError: when there is not enough memory
     """
-    if not window.model.monitor.estimate or window.model.task == "multiclass":
+    if not window.model.monitor.estimate:
         return Estimated(window)
     from include.evergreen.monitoring.estimates.estimators import estimate_all  # with numpy, which a parse of DAGs should not wait for
     from include.evergreen.monitoring.estimates.rows import load_reference, load_rows

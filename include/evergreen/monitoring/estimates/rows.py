@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from include.evergreen.config import ModelConfig
+from include.evergreen.features.class_columns import read_classes, stored_names
 from include.evergreen.features.columns import PARTITION, PREDICTION, TARGET, feature_column, features_of
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.monitoring.estimates.estimate import NotEstimatedError
 from include.evergreen.monitoring.window import Window
 from include.evergreen.state import storage
 from include.evergreen.training.candidate import holdout_path
+from include.evergreen.training.metrics import Measures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ LEAST_ROWS = 30  # of the window, as for drift, and of the reference
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Scored rows: ``features`` by their own names and ``predicted``, one float a row. ``total`` counts those that they were drawn from."""
+    """Scored rows: ``features`` by their own names and ``predicted``, as `Measures` takes it. ``total``: of how many they are drawn."""
 
     features: pd.DataFrame
     predicted: np.ndarray
@@ -33,31 +34,42 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Rows that the version was not fitted on, with their labels; ``day`` is the day of each."""
+    """Rows that the version was not fitted on, with predictions and labels as `Measures` takes them, of several classes among ``classes``.
+
+    ``day`` is the day of each.
+    """
 
     features: pd.DataFrame
     predicted: np.ndarray
     labels: np.ndarray
     day: np.ndarray
+    classes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, model: ModelConfig, frame: pd.DataFrame) -> Reference:
+    def of(cls, measures: Measures, frame: pd.DataFrame) -> Reference:
         """Take a sample of the holdout for a reference.
 
-        :param model: the model, as the version's recipe declares it
-        :param frame: the rows, with ``partition``, ``target`` and ``prediction``
+        :param measures: the version's metrics
+        :param frame: the rows, with ``partition``, ``target`` and what was predicted, as `fit_job.sample_rows` gives them
         :returns: those with a finite label and prediction
         :raises NotEstimatedError: when nothing can be learned from them
         """
-        usable = np.isfinite(frame[TARGET].to_numpy(dtype="float64")) & np.isfinite(frame[PREDICTION].to_numpy(dtype="float64"))
-        frame = frame[usable]
+        model, measures = measures.model, measures.among(frame[TARGET])
+        if model.task == "multiclass" and not set(stored_names()) <= set(frame.columns):
+            raise NotEstimatedError(
+                "the holdout sample of its version has no probabilities; a version that is trained from now on has them"
+            )
+        frame = frame[frame[TARGET].notna() & frame[PREDICTION].notna()]
+        predicted, labels = _predicted(measures, frame), measures.labels(frame[TARGET])
+        usable = np.isfinite(labels) & np.isfinite(predicted).reshape(len(frame), -1).all(axis=1)
+        frame, predicted, labels = frame[usable], predicted[usable], labels[usable]
         if len(frame) < LEAST_ROWS:
             raise NotEstimatedError(f"the holdout of its version has {len(frame)} usable rows; {LEAST_ROWS} are needed")
-        labels = frame[TARGET].to_numpy(dtype="float64")
-        if model.task == "classification" and len(set(labels.tolist())) < 2:
-            raise NotEstimatedError(f"all {len(frame)} rows of the holdout of its version have the label {labels[0]:g}")
-        features, predicted = features_of(frame, model.feature_names), frame[PREDICTION].to_numpy(dtype="float64")
-        return cls(features.reset_index(drop=True), predicted, labels, frame[PARTITION].astype(str).to_numpy())
+        if model.task != "regression" and len(set(labels.tolist())) < 2:
+            label = frame[TARGET].iloc[0] if model.task == "multiclass" else f"{labels[0]:g}"
+            raise NotEstimatedError(f"all {len(frame)} rows of the holdout of its version have the label {label}")
+        features = features_of(frame, model.feature_names).reset_index(drop=True)
+        return cls(features, predicted, labels, frame[PARTITION].astype(str).to_numpy(), measures.classes)
 
 
 def load_reference(window: Window) -> Reference:
@@ -75,7 +87,7 @@ def load_reference(window: Window) -> Reference:
             f"again as of {window.version.as_of} writes it"
         )
     try:
-        return Reference.of(window.model, storage.read_frame(path))
+        return Reference.of(window.measures, storage.read_frame(path))
     except (DataError, KeyError) as error:
         raise NotEstimatedError(f"the holdout sample of version {version} cannot be used: {error}") from error
 
@@ -87,11 +99,20 @@ def load_rows(window: Window) -> Rows:
     :returns: the rows
     :raises NotEstimatedError: when they are too few, or say nothing
     """
-    columns = [*map(feature_column, window.model.feature_names), PREDICTION]
+    served = stored_names() if window.model.task == "multiclass" else [PREDICTION]
+    columns = [*map(feature_column, window.model.feature_names), *served]
     frame, total = window.sample(window.labelled_days, columns)
     if total < LEAST_ROWS:
         raise NotEstimatedError(f"{total} {'row was' if total == 1 else 'rows were'} scored; {LEAST_ROWS} are needed")
     features = features_of(frame, window.model.feature_names)
     if features.isna().all(axis=None):
         raise NotEstimatedError("every feature of every row that was scored is missing")
-    return Rows(features, frame[PREDICTION].to_numpy(dtype="float64"), len(window.labelled_days), total)
+    return Rows(features, _predicted(window.measures, frame), len(window.labelled_days), total)
+
+
+def _predicted(measures: Measures, frame: pd.DataFrame) -> np.ndarray:
+    if measures.model.task != "multiclass":
+        return frame[PREDICTION].to_numpy(dtype="float64")
+    import pyarrow as pa
+
+    return read_classes(pa.Table.from_pandas(frame[stored_names()], preserve_index=False), measures.classes)

@@ -6,30 +6,35 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.monitoring.estimates.rows import Reference, Rows
+from include.evergreen.serving.likeliest import likeliest
 from include.evergreen.training.metrics import Measures
 
-CLASSIFICATION, REGRESSION = "classification", "regression"
+CLASSIFICATION, MULTICLASS, REGRESSION = "classification", "multiclass", "regression"
+CLASSES = ("ash", "birch", "cedar")
 
 
 def declared(task: str, *, resample: str = "rows", **changes: Any) -> ModelConfig:
     two_classes = {"positive_above": 0} if task == CLASSIFICATION else {}
+    metric = {CLASSIFICATION: "auc", MULTICLASS: "log_loss", REGRESSION: "mae"}[task]
     return ModelConfig.model_validate(
         {
             "name": "simulated", "description": "", "owner": "", "task": task, "rows": "rows",
             "inputs": [{"dataset": "rows", "lag": "0 days"}], "target": {"dataset": "rows", "column": "label", **two_classes},
             "features": [{"name": "a", "kind": "numeric", "description": ""}, {"name": "b", "kind": "numeric", "description": ""}],
             "train": {"estimator": "sklearn.linear_model.Ridge", "window": "10 days", "min_history": "8 days", "holdout": "1 day"},
-            "gate": {"criteria": [{"kind": "absolute", "metric": "auc" if two_classes else "mae", "at_least": 0}], "resample": resample},
+            "gate": {"criteria": [{"kind": "absolute", "metric": metric, "at_least": 0}], "resample": resample},
             **changes,
         }
     )  # fmt: skip
 
 
 def measures(task: str, **changes: Any) -> Measures:
-    return Measures(declared(task, **changes), 0.5)
+    classes = CLASSES if task == MULTICLASS else ()
+    return Measures(declared(task, **changes), 0.5, classes=classes, own_classes=classes)
 
 
 def drawn(task: str, rows: int, seed: int, *, spread: float = 1.0, drift: float = 0.0, days: int = 1, of_day: float = 0.0) -> Reference:
@@ -41,9 +46,15 @@ def drawn(task: str, rows: int, seed: int, *, spread: float = 1.0, drift: float 
     if task == CLASSIFICATION:
         labels = (random.random(rows) < 1 / (1 + np.exp(-known - unknown))).astype("float64")
         predicted = 1 / (1 + np.exp(-known))
+    elif task == MULTICLASS:
+        scores = np.stack([known, features[:, 1], np.zeros(rows)], axis=1)
+        predicted = likeliest(softmax(scores, axis=1))
+        scores[:, 0] += unknown
+        labels = (random.random(rows)[:, None] > softmax(scores, axis=1).cumsum(axis=1)[:, :-1]).sum(axis=1).astype("float64")
     else:
         labels, predicted = 20 + known + unknown + random.normal(size=rows), 20 + known
-    return Reference(pd.DataFrame(features, columns=["a", "b"]), predicted, labels, day.astype(str))
+    classes = CLASSES if task == MULTICLASS else ()
+    return Reference(pd.DataFrame(features, columns=["a", "b"]), predicted, labels, day.astype(str), classes)
 
 
 def window(reference: Reference, days: int = 1) -> Rows:
