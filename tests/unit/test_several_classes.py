@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,11 @@ def test_the_card_says_what_is_predicted_and_how_many_rows_each_class_has(shape:
     assert "which of 7 classes defect is" in card
     assert "recall:scratch" in card
     assert "Euros a part that a wrong call costs" in card
+    rows = dict(re.findall(r'<tr><th scope="row">(\w+)</th>(.*?)</tr>', card[card.index("<h3>Classes</h3>") :]))
+    assert set(DEFECTS) <= set(rows)
+    holdout = find_candidate(champions.version_number(MODEL, 1).run_key).metrics
+    assert f'data-label="Recall">{holdout["recall:scratch"]:.1%}</td>' in rows["scratch"]
+    assert "Shares of the classes" not in card
     assert "predicted chance of the likeliest class" in card
 
 

@@ -38,6 +38,7 @@ class ColumnOverview:
     verdict: ColumnVerdict
     before: ColumnVerdict | None
     bars: list[Bar]
+    is_numeric: bool
 
     @property
     def change(self) -> float | None:
@@ -75,6 +76,8 @@ def window_overview(catalog: Catalog, model: ModelConfig, partition: Partition) 
     :returns: what there is to see
     :raises DataError: when it was not scored, or its profiles are not kept
     """
+    from include.evergreen.monitoring.profiles import NumericColumn
+
     scored = find_predictions(model.name, partition)
     if scored is None:
         raise DataError(f"{model.name} was not scored for {partition}. `evergreen why {model.name} {partition}` says what is missing.")
@@ -90,6 +93,7 @@ def window_overview(catalog: Catalog, model: ModelConfig, partition: Partition) 
             column,
             earlier.columns[column.column] if earlier else None,
             _bars(reference.columns[column.column], profile.columns[column.column], before.columns[column.column] if before else None),
+            isinstance(reference.columns[column.column], NumericColumn),
         )
         for column in verdict.ranked
     ]

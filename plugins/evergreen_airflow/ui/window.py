@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from include.evergreen.monitoring.verdicts import ColumnVerdict
 
 WIDTH, HEIGHT = 300.0, 84.0  # of a distribution, in units of its view box
+LEAST_SHARE = 0.005  # of a bar in the legend: what is less is written as 0%
+LONGEST_NAME = 30  # of a category in the legend; pointing at its bar shows all of it
 TONES: dict[str, Tone] = {"drifted": "bad", "alike": "good"}
 
 
@@ -90,6 +92,14 @@ class ColumnView:
         return "" if self.column.change is None else f"{self.column.change:+.3f}"
 
     @property
+    def legend(self) -> str:
+        """Of a category, what the bars are, from left to right, with their shares of the window; nobody can tell that from their order."""
+        if self.column.is_numeric:
+            return ""
+        shown = [bar for bar in self.column.bars if max(bar.reference, bar.window) >= LEAST_SHARE]
+        return ", ".join(f"{_shortened(bar.name)} {bar.window:.0%}" for bar in shown)
+
+    @property
     def bars(self) -> list[BarView]:
         """Its distribution."""
         bars = self.column.bars
@@ -130,6 +140,10 @@ class WindowView:
         if self.overview.rows_before is not None:
             return f"{self.overview.rows_before:,} rows up to {day}."
         return f"Version {self.overview.version} has no profiles of a window up to {day}, so nothing is said of what changed in a week."
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _effect(verdict: ColumnVerdict) -> str:

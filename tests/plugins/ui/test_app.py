@@ -400,7 +400,9 @@ def _overview(before: bool) -> WindowOverview:
     kinds = ColumnVerdict("carrier <b>", "drifted", 0.2, 0.05, 0.001, new={"<script>": 4}, vanished=["AA"])
     bars = [Bar("below 100", 0.9, 0.1, 0.8 if before else None), Bar("from 100", 0.1, 0.9, 0.2 if before else None)]
     earlier = ColumnVerdict("distance", "alike", 0.02, 0.1, 0.7) if before else None
-    columns = [ColumnOverview(drifted, earlier, bars), ColumnOverview(kinds, None, bars)]
+    names = ["UA", "<i>A carrier whose name is longer than a legend has room for</i>", "never seen before"]
+    of_kinds = [Bar(name, share, share, share) for name, share in zip(names, (0.7, 0.298, 0.002), strict=True)]
+    columns = [ColumnOverview(drifted, earlier, bars, is_numeric=True), ColumnOverview(kinds, None, of_kinds, is_numeric=False)]
     together = "All columns together tell the window from the reference: AUC 0.700 (p 0.03), most by a with b."
     return WindowOverview(DAY, 3, 1, 900, parse_any("2013-02-02"), 800 if before else None, "importance times effect", columns, together)
 
@@ -420,7 +422,9 @@ def test_a_window_has_a_page_of_figures_distributions_and_what_changed(
     assert ("has no profiles of a window up to 2013-02-02" in page.text) == (not before)
     assert ("A week before</th>" in page.text) == before, "no column stands empty"
     assert "<title>below 100: reference 90.0%, window 10.0%" in page.text
-    assert "<script>" not in page.text and "carrier &lt;b&gt;" in page.text
+    assert "UA 70%, &lt;i&gt;A carrier whose name is lo… 30%</p>" in page.text, "what the bars of a category are"
+    assert page.text.count('class="legend') == 1
+    assert "<script>" not in page.text and "<i>" not in page.text and "carrier &lt;b&gt;" in page.text
     assert f'href="/evergreen/dags/flight_delay.monitor/reports/{DAY}"' in page.text
     assert len(page.content) < 30_000
 

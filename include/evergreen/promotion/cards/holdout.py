@@ -81,12 +81,18 @@ class Histogram:
 
 @dataclass(frozen=True)
 class ClassShares:
-    """Which share of the rows is of a class: of those fitted on, of the holdout's, and how many of these are called so."""
+    """Which share of the rows is of a class: of those fitted on, of the holdout's, and how many of these are called so.
+
+    ``recall`` is the share of its own rows that are called so; ``instead`` is what most of the others are called, with their share of its
+    rows, and None where these are too few to be shown.
+    """
 
     name: str
     fit: float
     holdout: float
     called: float
+    recall: float
+    instead: tuple[str, float] | None
 
 
 @dataclass(frozen=True)
@@ -179,14 +185,18 @@ def _is_of_many(measures: Measures, metric: str, labels: np.ndarray) -> bool:
 
 def _class_shares(measures: Measures, fitted: pd.Series, labels: np.ndarray, predicted: np.ndarray) -> tuple[ClassShares, ...]:
     """The commonest classes first; those of too few rows are left out."""
-    of_rows = (measures.labels(fitted), labels, decided(predicted))
-    counts = [np.bincount(each.astype("int64"), minlength=len(measures.classes) + 1) for each in of_rows]
-    shares = [
-        ClassShares(text, *(float(count[number] / max(1, count.sum())) for count in counts))
-        for number, text in enumerate(measures.classes)
-        if min(counts[0][number], counts[1][number]) >= MIN_CATEGORY_ROWS
-    ]
-    return tuple(sorted(shares, key=lambda each: -each.fit)[:MOST_NAMED])
+    called = decided(predicted)
+    counts = [np.bincount(each.astype("int64"), minlength=len(measures.classes) + 1) for each in (measures.labels(fitted), labels, called)]
+    shown = [number for number in range(len(measures.classes)) if min(counts[0][number], counts[1][number]) >= MIN_CATEGORY_ROWS]
+    shares = []
+    for number in sorted(shown, key=lambda number: -counts[0][number])[:MOST_NAMED]:
+        calls = np.bincount(called[labels == number].astype("int64"), minlength=len(measures.classes))
+        recall, calls[number] = float(calls[number] / calls.sum()), 0
+        other = int(calls.argmax())
+        instead = (measures.classes[other], float(calls[other] / counts[1][number])) if calls[other] >= MIN_CATEGORY_ROWS else None
+        fit, holdout, named = (float(count[number] / max(1, count.sum())) for count in counts)
+        shares.append(ClassShares(measures.classes[number], fit, holdout, named, recall, instead))
+    return tuple(shares)
 
 
 def make_bins(labels: np.ndarray, predicted: np.ndarray, *, shares: bool) -> list[Bin]:

@@ -151,11 +151,10 @@ class View:
         """The distribution of the target in the fitted rows and the holdout."""
         fit, held, said = self.holdout.fit_mean, self.holdout.mean, self.holdout.predicted_mean
         if self.is_of_classes:
-            told = [f"{each.name} {share(each.fit)}, {share(each.holdout)} and {share(each.called)}" for each in self.holdout.classes]
+            most = self.holdout.fit_mean
             return (
-                f"Shares of the classes in the rows it was fitted on, in the holdout, and of what it calls the holdout's rows: "
-                f"{'; '.join(told) or 'none has rows enough to be shown'}. On average it gives the likeliest class a chance of "
-                f"{share(said)}.{self._labels_text}"
+                f"Of the rows it was fitted on, {share(most)} are of the commonest class; of the holdout's, {share(held)}. On average it "
+                f"gives the likeliest class a chance of {share(said)}.{self._labels_text}"
             )
         if self.is_classification:
             return (
@@ -165,6 +164,30 @@ class View:
         return (
             f"The mean of {self.config.target.column} is {figure(fit)} in the rows it was fitted on and {figure(held)} in the holdout. "
             f"Its predictions there have a mean of {figure(said)}.{self._labels_text}"
+        )
+
+    class_figures = ("Fitted on", "Holdout", "Called so", "Recall")
+
+    @property
+    def classes(self) -> list[tuple[str, list[str], str]]:
+        """Of several classes, the commonest: (class, its figures, what it is called instead); empty of another task."""
+        return [
+            (
+                each.name,
+                [share(value) for value in (each.fit, each.holdout, each.called, each.recall)],
+                f"{each.instead[0]} ({share(each.instead[1])})" if each.instead else "",
+            )
+            for each in self.holdout.classes
+        ]
+
+    @property
+    def classes_caption(self) -> str:
+        """Which classes are shown, and what of each."""
+        left_out = len(self._own_classes) - len(self.holdout.classes)
+        rest = f" The {left_out} others are rarer, or have too few rows to be shown." if left_out > 0 else ""
+        return (
+            f"The share of a class among the rows fitted on, among the holdout's, and among what it calls these; how many of the class's "
+            f"own rows it calls so, and what else it calls them most often.{rest}"
         )
 
     @property
