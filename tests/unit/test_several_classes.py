@@ -36,7 +36,7 @@ from include.evergreen.serving.likeliest import probability
 from include.evergreen.state import storage
 from include.evergreen.state.database import reading
 from include.evergreen.state.stage_status import find_stage
-from include.evergreen.training.candidate import find_candidate
+from include.evergreen.training.candidate import find_candidate, holdout_path
 from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import train
 from tests.shapes.living import FOLDER, Living
@@ -227,7 +227,10 @@ def test_an_erased_row_leaves_the_predictions_readable(shape: Living) -> None:
     deliver_labels(shape, day(shape))
     assert np.array_equal(read_classes(storage.read_table(after.path), classes)[:, 0] >= 0, np.ones(len(kept), dtype=bool))
     assert monitor(shape.catalog, shape.model, day(shape), "live").status == "done"
-    assert observed(shape, day(shape))["performance.accuracy"].rows == before.rows - 1
+    figures = observed(shape, day(shape))
+    assert figures["performance.accuracy"].rows == figures["estimated.accuracy"].rows == before.rows - 1
+    sample = storage.read_frame(holdout_path(champions.version_number(MODEL, 1).reference_path))
+    assert len(sample) == 5 * (before.rows - 1), "that part is gone from each day of the holdout"
 
 
 @pytest.mark.parametrize("strategy", ["shadow", "canary"])
