@@ -17,11 +17,10 @@ class Calibration:
     :param labels: 0 or 1 for each
     :param unit: the number of each row's unit, from 0 to ``units`` - 1
     :param units: how many units there are
-    :param groups: how many groups there are at most
     """
 
-    def __init__(self, scores: np.ndarray, labels: np.ndarray, unit: np.ndarray, units: int, groups: int = MAX_GROUPS) -> None:
-        edges = np.unique(np.quantile(scores, np.linspace(0, 1, groups + 1)[1:-1]))
+    def __init__(self, scores: np.ndarray, labels: np.ndarray, unit: np.ndarray, units: int) -> None:
+        edges = np.unique(np.quantile(scores, np.linspace(0, 1, MAX_GROUPS + 1)[1:-1]))
         self._scores, self._labels = scores, labels
         self._units, self._groups = units, len(edges) + 1
         self._cell = unit * self._groups + np.searchsorted(edges, scores, side="right")
@@ -42,7 +41,8 @@ class Calibration:
 
         :param weights: one for each reference row
         :param scores: of any rows
-        :yields: one probability for each of ``scores``: first learned from all the reference, then without each unit
+        :yields: one probability for each of ``scores``: first learned from all the reference, then without each unit; itself where that
+            leaves no row
         """
         sums = np.stack([self._sums(weights * column) for column in (np.ones(len(weights)), self._scores, self._labels)])
         whole = sums.sum(axis=1)
@@ -60,6 +60,8 @@ def _isotonic(sums: np.ndarray, scores: np.ndarray) -> np.ndarray:
     from scipy.optimize import isotonic_regression
 
     weight, score, label = sums[:, sums[0] > LEAST_WEIGHT]
+    if not len(weight):
+        return scores
     shares = isotonic_regression(label / weight, weights=weight).x
     probabilities: np.ndarray = np.interp(scores, score / weight, shares).clip(0, 1)
     return probabilities

@@ -13,14 +13,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from include.evergreen.monitoring.estimates.calibration import LEAST_WEIGHT, MAX_GROUPS, Calibration
+from include.evergreen.monitoring.estimates.calibration import LEAST_WEIGHT, Calibration
 from include.evergreen.monitoring.estimates.units import Units
 from include.evergreen.serving.likeliest import decided, numbers, values
 
 LEAST_OF_CLASS = 50  # reference rows of a class, or called so, for a calibration of its own; rarer classes are calibrated together
 ROUNDING = 1e-6  # of probabilities of 32 bits: what they lack of 1
 ROUNDS = 3  # of fitting; more change nothing that was measured
-MOST_GROUPS, LEAST_IN_GROUP = 2_000, 20  # of what classes together have: most are next to 0, where log loss tells them apart
 NO_GROUP = -1
 
 
@@ -96,7 +95,7 @@ class Beliefs:
             others *= rest / np.where(total > 0, total, 1)
             if turn < ROUNDS:
                 has = np.bincount(in_group, weights=weight * others[-len(own) :][there], minlength=self._groups)
-                factor = np.divide(wanted, has, out=np.ones(self._groups), where=(has > LEAST_WEIGHT) & (wanted > 0))
+                factor = np.divide(wanted, has, out=np.ones(self._groups), where=has > LEAST_WEIGHT)
                 others *= factor[group[:, 1:]]
 
     def _fitted(self) -> Iterator[tuple[int, tuple[Calibration, np.ndarray]]]:
@@ -104,8 +103,7 @@ class Beliefs:
         for each in np.unique(group[group != NO_GROUP]).tolist():
             entries = group == each
             row = np.nonzero(entries)[0]
-            groups = max(MAX_GROUPS, min(MOST_GROUPS, len(row) // LEAST_IN_GROUP))
-            yield each, (Calibration(scores[entries], self._is_it[entries], self._units.of_row[row], self._units.count, groups), row)
+            yield each, (Calibration(scores[entries], self._is_it[entries], self._units.of_row[row], self._units.count), row)
 
     def _groups_of(self, predicted: np.ndarray) -> np.ndarray:
         """What is calibrated together: rows x (k + 2)."""

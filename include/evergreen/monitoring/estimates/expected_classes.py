@@ -1,10 +1,9 @@
 """Metrics of several classes whose labels are known by their probabilities alone, or that are drawn by them.
 
 Probabilities are rows x (k + 2): of each class that a row names (`serving.likeliest`), of another, and of one that the version does not
-know. The expected confusion is of
-each class how many rows are called so, are expected to be of it, and both (NannyML, "Confidence-based Performance Estimation", of
-several classes). A mean over the classes that rows have counts each as much as it is likely to have any: one of which m rows are expected
-has some with a probability of 1 - exp(-m).
+know. The expected confusion says of each class how many rows are called so, how many are expected to be of it, and how many both (NannyML,
+"Confidence-based Performance Estimation", of several classes). A mean over the classes that rows have counts each as much as it is likely
+to have any: a class of which m rows are expected has some with a probability of 1 - exp(-m).
 """
 
 from __future__ import annotations

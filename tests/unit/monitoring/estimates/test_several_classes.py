@@ -19,7 +19,7 @@ from include.evergreen.monitoring.estimates.rows import Reference, Rows
 from include.evergreen.monitoring.estimates.units import Units
 from include.evergreen.serving.likeliest import KEPT, decided, likeliest, values
 from include.evergreen.training.metrics import Measures
-from tests.unit.monitoring.estimates.worlds import MULTICLASS, drawn, measures
+from tests.unit.monitoring.estimates.worlds import MULTICLASS, drawn, measures, window
 
 pytestmark = pytest.mark.sqlite_only  # on what is computed, which no database changes
 
@@ -111,6 +111,20 @@ def test_of_many_classes_it_is_estimated_by_the_likeliest_and_the_interval_holds
             inside.setdefault(name, []).append(low <= figures[name] <= high)
     assert set(inside) == {"log_loss", "accuracy", "balanced_accuracy", "macro_f1", "weighted_f1"}
     assert np.mean([np.mean(each) for each in inside.values()]) >= 0.85, inside
+
+
+def test_what_is_called_on_a_single_day_is_estimated_without_that_day() -> None:
+    """Of the calls that one day alone has, nothing is left to calibrate by."""
+    reference, rows = drawn(MULTICLASS, 900, 1, days=9), drawn(MULTICLASS, 200, 2)
+    called = reference.predicted[:, 0]
+    once = np.where((called == 2) & (reference.day != "4"), 1, called)
+    others = np.where((called == 2) & (reference.day != "4"), 2, reference.predicted[:, 1])
+    predicted = np.column_stack([once, others, reference.predicted[:, 2:]])
+    told = estimate_all(
+        measures(MULTICLASS, gate={"criteria": [{"kind": "absolute", "metric": "log_loss", "at_most": 9}], "resample": "days"}).model,
+        measures(MULTICLASS), replace(reference, predicted=predicted), window(rows),
+    )  # fmt: skip
+    assert all(np.isfinite(each.value) and np.isfinite(each.reach()) for each in told["pape"].values())
 
 
 def test_a_class_of_less_than_one_expected_row_has_no_recall() -> None:
