@@ -39,7 +39,7 @@ from benchmarks.calendar_year import HOLDOUT, MODELS, REFERENCE, SCORED, replay
 from benchmarks.report import Report, arguments, run_benchmark, say
 from benchmarks.scratch import MeasuredProcessError, run_python, use_home
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.config.models import Rule
+from include.evergreen.config.monitoring import Rule
 from include.evergreen.features.columns import PARTITION, PREDICTION, TARGET
 from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.monitoring import Observation, list_observations

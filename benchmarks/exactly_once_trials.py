@@ -30,7 +30,7 @@ from benchmarks.report import say
 from evergreen_airflow.sensors.retraining import RetrainingSensor, TriggerTrainingOperator
 from evergreen_airflow.triggers import firing
 from include.evergreen.config import Catalog
-from include.evergreen.config.models import Rule
+from include.evergreen.config.monitoring import Rule
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.grain import DAILY
 from include.evergreen.monitoring import Observation, record_observations

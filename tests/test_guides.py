@@ -15,9 +15,11 @@ from pydantic import BaseModel
 
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.cli.main import parser
+from include.evergreen.config.datasets import Validity
 from include.evergreen.config.measuring import Costs, LearnedThreshold, Metrics, OwnMetric
 from include.evergreen.config.metrics import METRICS, is_sliced, observation_names
-from include.evergreen.config.models import Feature, FeatureGroup, Input, ModelConfig, Monitor, Retrain, Rule, Target, Validity
+from include.evergreen.config.models import Feature, FeatureGroup, Input, ModelConfig, Target
+from include.evergreen.config.monitoring import Monitor, Retrain, Rule
 from include.evergreen.config.reference import main, reference_text
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.state.alerts import KINDS

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.partition_mappers.base import PartitionMapper
 
 from include.evergreen.config.calendar import DAYS, Calendar
-from include.evergreen.config.models import WHEN_IT_BEGINS, ScoringMoment
+from include.evergreen.config.moments import WHEN_IT_BEGINS, ScoringMoment
 from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.foundation.grain import DAILY, Grain, Partition
 from include.evergreen.foundation.span import NO_SPAN, Span

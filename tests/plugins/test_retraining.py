@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from include.evergreen.config import Catalog
-from include.evergreen.config.models import Retrain, Rule
+from include.evergreen.config.monitoring import Retrain, Rule
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import DAILY, Partition

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from include.evergreen.config.models import DatasetConfig
+from include.evergreen.config.datasets import DatasetConfig
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import PartitionVersion, current_partition, read_partition
 from include.evergreen.foundation.errors import ConfigError, DataError, EvergreenError, TransientError
@@ -529,7 +529,7 @@ def test_a_disk_that_fills_is_worth_a_retry_and_keeps_what_it_had(landing: Path,
             said = run_code(
                 "import datetime as dt, resource\n"
                 "from include.evergreen.data import ingestion\n"
-                "from include.evergreen.config.models import DatasetConfig\n"
+                "from include.evergreen.config.datasets import DatasetConfig\n"
                 f"dataset = DatasetConfig.model_validate({DATASET})\n"
                 f"{limit}"
                 "try:\n"
@@ -552,7 +552,7 @@ def test_two_runs_that_write_one_partition_at_once_leave_one_whole_version(publi
     code = (
         "import datetime as dt, pathlib, time\n"
         "from include.evergreen.data import ingestion\n"
-        "from include.evergreen.config.models import DatasetConfig\n"
+        "from include.evergreen.config.datasets import DatasetConfig\n"
         f"dataset = DatasetConfig.model_validate({DATASET})\n"
         "print('ready', flush=True)\n"
         f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.001)\n"

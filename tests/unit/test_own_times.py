@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.check import check_catalog
-from include.evergreen.config.models import ScoringMoment
+from include.evergreen.config.moments import ScoringMoment
 from include.evergreen.features import reader as reader_module
 from include.evergreen.features.build import feature_frame
 from include.evergreen.features.columns import AS_OF, CHALLENGER, PREDICTION, key_column

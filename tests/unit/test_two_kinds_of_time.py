@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
-from include.evergreen.config.models import Knowledge
+from include.evergreen.config.datasets import Knowledge
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import PartitionVersion, current_partition, read_partition
 from include.evergreen.features.reader import PartitionCache

@@ -19,7 +19,7 @@ from include.evergreen.foundation.grain import EARLIEST, LATEST
 if TYPE_CHECKING:
     from include.evergreen.cli.arguments import Verbs
     from include.evergreen.config import ModelConfig
-    from include.evergreen.config.models import Rule
+    from include.evergreen.config.monitoring import Rule
     from include.evergreen.monitoring import Observation
     from include.evergreen.monitoring.triggers import Replayed
 

@@ -11,9 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from include.evergreen.config.calendar import DAYS, Calendar
+from include.evergreen.config.datasets import DatasetConfig
 from include.evergreen.config.feature_groups import with_grouped_features
 from include.evergreen.config.loader import load_dataset, load_model, shown_path
-from include.evergreen.config.models import DatasetConfig, ModelConfig
+from include.evergreen.config.models import ModelConfig
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError

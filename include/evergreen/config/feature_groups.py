@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
+from include.evergreen.config.datasets import DatasetConfig
 from include.evergreen.config.loader import describe
-from include.evergreen.config.models import DatasetConfig, Feature, FeatureGroup, ModelConfig
+from include.evergreen.config.models import Feature, FeatureGroup, ModelConfig
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.evergreen.config.models import DatasetConfig
+from include.evergreen.config.datasets import DatasetConfig
 from include.evergreen.config.wording import listed
 
 ALIKE = frozenset({"integer", "number", "string"})  # of which equal values have one text: 10, 10.0 and "10"

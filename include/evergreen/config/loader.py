@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from include.evergreen import PROJECT_ROOT
+from include.evergreen.config.datasets import DatasetConfig
 from include.evergreen.config.document import Document, Key, Problem, Unreadable, parse_document, read_document
-from include.evergreen.config.models import DatasetConfig, ModelConfig
+from include.evergreen.config.models import ModelConfig
 from include.evergreen.foundation.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from include.evergreen import PROJECT_ROOT
-from include.evergreen.config.models import DatasetConfig, ModelConfig
+from include.evergreen.config.datasets import DatasetConfig
+from include.evergreen.config.models import ModelConfig
 from include.evergreen.config.oncall import OncallConfig
 from include.evergreen.config.schema import json_schema
 

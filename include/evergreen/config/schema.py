@@ -15,8 +15,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from include.evergreen.config.datasets import DatasetConfig
 from include.evergreen.config.loader import shown_path
-from include.evergreen.config.models import DatasetConfig, ModelConfig
+from include.evergreen.config.models import ModelConfig
 from include.evergreen.config.oncall import OncallConfig
 from include.evergreen.foundation.span import Span
 

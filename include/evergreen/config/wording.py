@@ -46,3 +46,14 @@ def shown(value: Any) -> str:
         return str(value).lower()
     text = repr(value) if isinstance(value, str | int | float | list | dict) else str(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+def unknown(kind: str, value: object, allowed: list[str]) -> str:
+    """Say that something is not known, and what is.
+
+    :param kind: what it was to be, such as ``column``
+    :param value: what was written
+    :param allowed: the names that there are
+    :returns: the problem, with the nearest of them
+    """
+    return f"unknown {kind} {value!r}; {did_you_mean(value, allowed)}allowed: {listed(allowed)}"

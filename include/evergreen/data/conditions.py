@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.config.models import Column
+from include.evergreen.config.datasets import Column
 from include.evergreen.foundation.errors import ConfigError, DataError
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.config.models import AfterPartition, Knowledge
+from include.evergreen.config.datasets import Knowledge
+from include.evergreen.config.moments import AfterPartition
 from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.foundation.grain import Grain, Partition
 

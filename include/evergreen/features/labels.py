@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.label_keys import keys_problem
 from include.evergreen.config.labels import LabelSource
-from include.evergreen.config.models import AfterPartition
+from include.evergreen.config.moments import AfterPartition
 from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.features.categories import as_categories, category
 from include.evergreen.features.columns import PARTITION, TARGET, as_keys

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
-from include.evergreen.config.models import Column
+from include.evergreen.config.datasets import Column
 from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.features.categories import category
 from include.evergreen.features.patterns import matching

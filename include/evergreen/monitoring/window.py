@@ -12,7 +12,7 @@ import numpy as np
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.base import RECORDED
 from include.evergreen.config.metrics import metrics_by_slice
-from include.evergreen.config.models import Monitor
+from include.evergreen.config.monitoring import Monitor
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.features.columns import PREDICTION, TARGET, feature_column
 from include.evergreen.features.labels import KNOWN_BY_NOW, KnownLabels, known_labels

@@ -18,7 +18,8 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.base import RECORDED
 from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.labels import LabelSource
-from include.evergreen.config.models import WHEN_IT_BEGINS, Input, ScoringMoment
+from include.evergreen.config.models import Input
+from include.evergreen.config.moments import WHEN_IT_BEGINS, ScoringMoment
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.data.partitions import PartitionVersion, known_partitions, newest_known
 from include.evergreen.features.labels import truth_digest

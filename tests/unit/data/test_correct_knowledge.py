@@ -10,7 +10,7 @@ import pytest
 
 from include.evergreen.cli.main import main
 from include.evergreen.config import Catalog, DatasetConfig
-from include.evergreen.config.models import Knowledge
+from include.evergreen.config.datasets import Knowledge
 from include.evergreen.data import correct_knowledge as module
 from include.evergreen.data import ingestion
 from include.evergreen.data.correct_knowledge import correct_knowledge, plan_corrections

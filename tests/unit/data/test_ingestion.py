@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from include.evergreen.config import Catalog, DatasetConfig
-from include.evergreen.config.models import Expectation, Quarantine
+from include.evergreen.config.datasets import Expectation, Quarantine
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import PartitionVersion, current_partition, read_partition
 from include.evergreen.data.quarantine import REASON_COLUMN

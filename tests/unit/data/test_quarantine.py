@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.config.models import Knowledge, Quarantine
+from include.evergreen.config.datasets import Knowledge, Quarantine
 from include.evergreen.data import ingestion
 from include.evergreen.data.conditions import Conditions, parse_conditions
 from include.evergreen.data.partitions import PartitionVersion, current_partition, read_partition

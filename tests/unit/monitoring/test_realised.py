@@ -14,7 +14,7 @@ from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.check import check_catalog
 from include.evergreen.config.metrics import metrics_by_slice, metrics_of, parse_sliced
-from include.evergreen.config.models import Rule
+from include.evergreen.config.monitoring import Rule
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features.columns import keys_of
 from include.evergreen.monitoring import list_observations, monitor, realised

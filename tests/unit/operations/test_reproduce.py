@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.config.models import Knowledge
+from include.evergreen.config.datasets import Knowledge
 from include.evergreen.data.correct_knowledge import correct_knowledge
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import Partition

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.labels import LabelSource
-from include.evergreen.config.models import WHEN_IT_BEGINS
+from include.evergreen.config.moments import WHEN_IT_BEGINS
 from include.evergreen.data.correct_knowledge import correct_knowledge
 from include.evergreen.data.ingestion import ingest
 from include.evergreen.foundation import clock

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.config.models import Monitor
+from include.evergreen.config.monitoring import Monitor
 from include.evergreen.features.build import code_now, load_code
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import DataError

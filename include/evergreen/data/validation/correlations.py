@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.config.models import Correlation
+from include.evergreen.config.datasets import Correlation
 from include.evergreen.data.partitions import current_partitions
 from include.evergreen.data.validation.checks import PERSONAL, CheckResult, Status
 from include.evergreen.data.validation.rows import Delivered, RawRows

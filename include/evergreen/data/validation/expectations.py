@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.config.models import Expectation
+from include.evergreen.config.datasets import Expectation
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.silent_import import import_quietly
 from include.evergreen.foundation.team_code import TEAM_ERRORS

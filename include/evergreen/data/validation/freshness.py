@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.config.models import Freshness
+from include.evergreen.config.datasets import Freshness
 from include.evergreen.data.validation.checks import CheckResult, shown
 from include.evergreen.data.validation.rows import Delivered
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.config.models import Reference
+from include.evergreen.config.datasets import Reference
 from include.evergreen.data.partitions import current_partitions
 from include.evergreen.data.partitions.files import read_schema
 from include.evergreen.data.validation.checks import EXAMPLES_SHOWN, CheckResult, Failure, shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.config.models import Validity
+from include.evergreen.config.datasets import Validity
 from include.evergreen.data.validation.checks import EXAMPLES_SHOWN, CheckResult, shown
 from include.evergreen.data.validation.rows import RawRows
 

@@ -8,7 +8,7 @@ from statistics import median
 import sqlalchemy as sa
 
 from include.evergreen.config.calendar import Calendar
-from include.evergreen.config.models import Volume
+from include.evergreen.config.datasets import Volume
 from include.evergreen.data.validation.checks import CheckResult, Usual
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.state.database import reading

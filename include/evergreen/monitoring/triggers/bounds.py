@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from include.evergreen.config.metrics import ESTIMATED, PERFORMANCE
-from include.evergreen.config.models import Rule
+from include.evergreen.config.monitoring import Rule
 from include.evergreen.monitoring.observations import Observation, first_live
 from include.evergreen.registry import champions
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.calendar import Calendar
-from include.evergreen.config.models import Rule
+from include.evergreen.config.monitoring import Rule
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.observations import Observation, list_observations, newest_live
 from include.evergreen.monitoring.triggers.bounds import LEAST_OTHERS, Bounds, live_bounds

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from include.evergreen.config.calendar import Calendar
-from include.evergreen.config.models import Retrain
+from include.evergreen.config.monitoring import Retrain
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.span import WEEK
 

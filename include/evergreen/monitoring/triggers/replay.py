@@ -9,7 +9,7 @@ from functools import partial
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.metrics import NEW_LABELS, NEW_ROWS, TRAINING_AGE
-from include.evergreen.config.models import Rule
+from include.evergreen.config.monitoring import Rule
 from include.evergreen.foundation.grain import Grain, Partition
 from include.evergreen.monitoring.observations import Observation
 from include.evergreen.monitoring.triggers.bounds import bounds_of

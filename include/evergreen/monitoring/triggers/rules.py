@@ -8,7 +8,7 @@ from typing import Any
 from include.evergreen.config import ModelConfig
 from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.metrics import NEW_LABELS
-from include.evergreen.config.models import Rule
+from include.evergreen.config.monitoring import Rule
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.span import NO_SPAN, Span
 from include.evergreen.monitoring.observations import Observation, newest_live, newest_live_version

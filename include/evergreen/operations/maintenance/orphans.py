@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from include.evergreen.config import Catalog
-from include.evergreen.config.models import Retention
+from include.evergreen.config.datasets import Retention
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.operations.maintenance.limits import Limits

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from include.evergreen.config import Catalog, DatasetConfig
-from include.evergreen.config.models import Retention
+from include.evergreen.config.datasets import Retention
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.batches import in_batches
 from include.evergreen.foundation.errors import ConfigError

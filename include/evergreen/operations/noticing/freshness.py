@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.config.models import AfterPartition, Freshness
+from include.evergreen.config.datasets import Freshness
+from include.evergreen.config.moments import AfterPartition
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.grain import Partition

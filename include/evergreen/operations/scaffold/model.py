@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from include.evergreen.config import Catalog, DatasetConfig
-from include.evergreen.config.models import Column
+from include.evergreen.config.datasets import Column
 from include.evergreen.config.wording import did_you_mean, listed
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Grain

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.evergreen.config.models import Column, DatasetConfig
+from include.evergreen.config.datasets import Column, DatasetConfig
 from include.evergreen.data.partitions.files import RowWriter, arrow_schema
 from include.evergreen.data.partitions.verification import file_digest, stored_rows
 from include.evergreen.foundation.errors import DataError, TransientError

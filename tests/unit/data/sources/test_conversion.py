@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from include.evergreen.config.models import Column
+from include.evergreen.config.datasets import Column
 from include.evergreen.data.sources.conversion import ALLOWED, convert
 from include.evergreen.data.sources.conversion.cells import one_by_one
 from include.evergreen.data.sources.conversion.rules import arrow_type

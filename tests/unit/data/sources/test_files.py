@@ -16,7 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from include.evergreen import PROJECT_ROOT
-from include.evergreen.config.models import DatasetConfig
+from include.evergreen.config.datasets import DatasetConfig
 from include.evergreen.config.sources import FilesSource
 from include.evergreen.data.partitions.files import arrow_schema
 from include.evergreen.data.sources import Delivery, make_source
@@ -360,7 +360,7 @@ def test_memory_does_not_grow_with_the_file(landing: Path) -> None:
             int(
                 run_python(
                     "import datetime as dt, re\n"
-                    "from include.evergreen.config.models import DatasetConfig\n"
+                    "from include.evergreen.config.datasets import DatasetConfig\n"
                     "from include.evergreen.data.sources import make_source\n"
                     f"delivery = make_source(DatasetConfig.model_validate({DATASET})).open('2013-02-09')\n"
                     f"assert sum(batch.num_rows for batch in delivery.batches) == {rows}\n"

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from include.evergreen.config.models import DatasetConfig
+from include.evergreen.config.datasets import DatasetConfig
 from include.evergreen.config.sources import DelimitedText, FileFormat
 from include.evergreen.data.partitions.files import arrow_schema
 from include.evergreen.data.sources import formats, make_source

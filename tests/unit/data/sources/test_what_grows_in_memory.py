@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.evergreen.config.models import DatasetConfig
+from include.evergreen.config.datasets import DatasetConfig
 from include.evergreen.data.partitions import files
 from include.evergreen.data.sources import formats, make_source
 from include.evergreen.data.sources import sql as sql_source

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.evergreen.config.models import DatasetConfig
+from include.evergreen.config.datasets import DatasetConfig
 from include.evergreen.data.partitions.files import GROUP_ROWS, arrow_schema
 from include.evergreen.data.validation import Delivered, RawRows, Validation, validate
 from include.evergreen.foundation.grain import DAILY, Partition

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.evergreen.config.models import DatasetConfig
+from include.evergreen.config.datasets import DatasetConfig
 from include.evergreen.data.validation import evaluation, rows, uniqueness
 from include.evergreen.data.validation.evaluation import evaluate
 from include.evergreen.data.validation.expectations import declared_expectations

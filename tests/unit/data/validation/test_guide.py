@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from include.evergreen import PROJECT_ROOT
-from include.evergreen.config.models import (
+from include.evergreen.config.datasets import (
     Column,
     Correlation,
     DatasetConfig,

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from include.evergreen.config.calendar import DAYS
-from include.evergreen.config.models import Rule
+from include.evergreen.config.monitoring import Rule
 from include.evergreen.monitoring import Observation, record_observations
 from include.evergreen.monitoring.triggers import bounds
 from include.evergreen.monitoring.triggers.bounds import LEAST_OTHERS, bounds_of, learned_bound, live_bounds

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.config.models import Retrain, Rule
+from include.evergreen.config.monitoring import Retrain, Rule
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.span import Span

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.config.models import Retrain, Rule
+from include.evergreen.config.monitoring import Retrain, Rule
 from include.evergreen.foundation.span import Span
 from include.evergreen.monitoring import Observation, record_observations
 from include.evergreen.monitoring.triggers import ask_training, fail_firing, fire_if_tripped, rule_outlooks, tripped

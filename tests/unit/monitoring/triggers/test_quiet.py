@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from include.evergreen.config.calendar import DAYS
-from include.evergreen.config.models import Retrain
+from include.evergreen.config.monitoring import Retrain
 from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.foundation.span import Span
 from include.evergreen.monitoring.triggers.quiet import Quiet, quiet_after

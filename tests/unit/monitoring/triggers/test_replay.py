@@ -8,7 +8,7 @@ from unittest.mock import patch
 import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.config.models import Retrain, Rule
+from include.evergreen.config.monitoring import Retrain, Rule
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.grain import DAILY
 from include.evergreen.foundation.span import Span

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from include.evergreen.config.calendar import DAYS
-from include.evergreen.config.models import Rule
+from include.evergreen.config.monitoring import Rule
 from include.evergreen.foundation.span import Span
 from include.evergreen.monitoring import Observation
 from include.evergreen.monitoring.triggers.bounds import bounds_of

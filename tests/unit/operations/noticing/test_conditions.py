@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from include.evergreen.config import Catalog
-from include.evergreen.config.models import Freshness
+from include.evergreen.config.datasets import Freshness
 from include.evergreen.config.schedule import PartitionSchedule
 from include.evergreen.foundation import clock
 from include.evergreen.operations.noticing import Deadlines, Declared, keep

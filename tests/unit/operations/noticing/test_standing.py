@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from include.evergreen.config import ModelConfig
-from include.evergreen.config.models import Retrain, Rule
+from include.evergreen.config.monitoring import Retrain, Rule
 from include.evergreen.foundation.span import Span
 from include.evergreen.monitoring import Observation, record_observations
 from include.evergreen.monitoring.triggers import answer_firing, ask_training, fail_firing, fire_if_tripped

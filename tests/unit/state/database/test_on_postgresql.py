@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from include.evergreen.config.calendar import DAYS
 from include.evergreen.config.labels import LabelSource
-from include.evergreen.config.models import WHEN_IT_BEGINS
+from include.evergreen.config.moments import WHEN_IT_BEGINS
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.data.partitions.store import known_partitions
 from include.evergreen.foundation.errors import ConfigError, TransientError

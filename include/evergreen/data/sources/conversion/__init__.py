@@ -23,7 +23,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.config.models import Column
+from include.evergreen.config.datasets import Column
 from include.evergreen.data.partitions.files import arrow_schema
 from include.evergreen.data.sources.conversion.cells import one_by_one
 from include.evergreen.data.sources.conversion.errors import ALLOWED, Where, bad_cell

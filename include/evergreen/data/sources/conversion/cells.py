@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from include.evergreen.config.models import Column
+from include.evergreen.config.datasets import Column
 from include.evergreen.data.sources.conversion.errors import Where, bad_cell
 from include.evergreen.data.sources.conversion.rules import (
     BLANKS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from include.evergreen.config.models import Column
+from include.evergreen.config.datasets import Column
 from include.evergreen.foundation.errors import DataError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from include.evergreen.config.models import Column
+from include.evergreen.config.datasets import Column
 
 if TYPE_CHECKING:
     import pyarrow as pa

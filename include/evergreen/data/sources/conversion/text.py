@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from include.evergreen.config.models import Column
+from include.evergreen.config.datasets import Column
 from include.evergreen.data.sources.conversion.cells import is_exact, one_by_one
 from include.evergreen.data.sources.conversion.errors import Where
 from include.evergreen.data.sources.conversion.rules import BLANKS, EXACT_IN_A_FLOAT, arrow_type

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, cast
 
-from include.evergreen.config.models import Column
+from include.evergreen.config.datasets import Column
 from include.evergreen.data.sources.conversion.cells import one_by_one
 from include.evergreen.data.sources.conversion.errors import Where, refuse_cells
 from include.evergreen.data.sources.conversion.rules import EPOCH, FIRST_MOMENT, LAST_MOMENT, MICROSECOND

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.evergreen.config.models import Column
+from include.evergreen.config.datasets import Column
 from include.evergreen.data.sources.conversion.cells import one_by_one
 from include.evergreen.data.sources.conversion.errors import ALLOWED, Where, refuse_cells
 from include.evergreen.data.sources.conversion.rules import EXACT_IN_A_FLOAT, LARGEST_INTEGER, arrow_type

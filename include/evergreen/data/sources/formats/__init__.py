@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from include.evergreen.config import DatasetConfig
-from include.evergreen.config.models import Column
+from include.evergreen.config.datasets import Column
 from include.evergreen.config.sources import DelimitedText
 from include.evergreen.foundation.errors import DataError
 
