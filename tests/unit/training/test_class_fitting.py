@@ -22,6 +22,7 @@ from include.evergreen.training.fit_job import FRAME, REFERENCE, _usable_rows, f
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.metrics import Measures
 from include.evergreen.training.pipeline import predict
+from include.evergreen.training.recipes import modules_now
 from include.evergreen.training.rehearsal import first_setting, rehearse
 from include.evergreen.training.storable import stored
 from include.evergreen.training.training_frame import Draw
@@ -226,7 +227,8 @@ def test_a_container_learns_the_same_classes_from_files_alone(defects: ModelConf
     job.mkdir()
     results.mkdir()
     rows.to_parquet(job / FRAME)
-    write_job(job, model_of(defects), SimpleNamespace(as_of="2024-03-16"), (), None)  # type: ignore[arg-type]
+    modules = modules_now(Catalog(FOLDER / "seven_classes"), defects)  # of its own metric
+    write_job(job, model_of(defects), SimpleNamespace(as_of="2024-03-16"), modules, None)  # type: ignore[arg-type]
     fit_in_folder(job, results)
     outcome = read_outcome(results)
     assert outcome.classes == tuple(sorted(data.DEFECTS))
