@@ -14,8 +14,8 @@ from include.evergreen.monitoring.profiles.layout import Bins, Cells
 class NumericColumn:
     """Counts of a number. ``sums`` and ``squares`` are of distances from the origin of ``bins``, of its finite values.
 
-    ``least`` and ``greatest`` are NaN where a partition has no finite value; ``distinct`` estimates how many
-    different values there are, within a hundredth.
+    ``least`` and ``greatest`` are NaN where a partition has no finite value; ``distinct`` counts its different
+    values, and estimates very many.
     """
 
     bins: Bins

@@ -82,7 +82,7 @@ def profile_batches(reference: Profile, partition: str, batches: Iterable[pa.Tab
     """
     columns = reference.columns
     counters = {
-        name: NumericCounter(column.bins, rows) if isinstance(column, NumericColumn) else CategoryCounter(column.cells, rows)
+        name: NumericCounter(column.bins) if isinstance(column, NumericColumn) else CategoryCounter(column.cells)
         for name, column in columns.items()
     }
     chosen = drawn(rows)
@@ -158,7 +158,7 @@ def _reference_numbers(values: pa.ChunkedArray, groups: list[np.ndarray]) -> Num
 
     numbers = as_numbers(values)
     bins = Bins.of(numbers[np.isfinite(numbers)])
-    column = _merged([NumericCounter(bins, len(rows)).add(pa.array(numbers[rows])).column() for rows in groups])
+    column = _merged([NumericCounter(bins).add(pa.array(numbers[rows])).column() for rows in groups])
     assert isinstance(column, NumericColumn)
     return column
 
