@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
-from include.evergreen.data.partitions.files import read_batches
+from include.evergreen.data.partitions.files import read_stored_batches
 from include.evergreen.features.columns import PREDICTION, VERSION
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.grain import EARLIEST, LATEST, Partition
@@ -69,9 +69,8 @@ class PredictionSet:
         """
         import pyarrow as pa
 
-        with storage.local_file(self.path) as file:
-            for batch in read_batches(file, self._with_version(columns)):
-                yield self._own(pa.Table.from_batches([batch]), columns)
+        for batch in read_stored_batches(self.path, self._with_version(columns)):
+            yield self._own(pa.Table.from_batches([batch]), columns)
 
     def _with_version(self, columns: Sequence[str] | None) -> list[str] | None:
         if columns is None:

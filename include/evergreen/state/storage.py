@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.foundation.settings import Settings
@@ -199,6 +199,22 @@ def local_file(path: str) -> Iterator[Path]:
         with _absence(whole):
             filesystem.get_file(whole, str(scratch))
         yield scratch
+
+
+@contextmanager
+def opened(path: str) -> Iterator[BinaryIO]:
+    """Have a file open to read parts of it, of which nothing else is fetched.
+
+    Raises `DataError` when the file is not there, `TransientError` when the storage does not answer.
+
+    :param path: of the file, below the storage's root
+    :yields: the file, which seeks; each read of a remote one is a request
+    """
+    import pyarrow as pa
+
+    filesystem, whole = _locate(path)
+    with _absence(whole), pa.OSFile(whole) if _is_local(filesystem) else filesystem.open(whole, "rb", cache_type="none") as file:
+        yield file
 
 
 def remove(path: str) -> None:

@@ -6,13 +6,16 @@ import datetime as dt
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from s3fs import S3FileSystem
+from s3fs.core import S3File
 
 from include.evergreen.config import Catalog
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partition, read_partition
+from include.evergreen.data.partitions.files import read_stored_batches
 from include.evergreen.foundation.errors import DataError, TransientError
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import writing
@@ -53,6 +56,31 @@ def test_files_are_written_read_listed_and_removed(on_s3: S3) -> None:
     assert not storage.exists("notes/b.json")
     assert [file.path for file in storage.files("notes")] == []
     assert [path for path in storage.unfinished_files() if f"-{os.getpid()}-" in path.name] == []
+
+
+def test_a_file_read_in_batches_is_fetched_by_columns_and_leaves_no_copy(on_s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(0).random((50_000, 8))
+    storage.write_frame("predictions/a.parquet", pd.DataFrame(rows, columns=list("abcdefgh")))
+    whole = storage.find("predictions/a.parquet")
+    assert whole is not None
+    fetched: list[int] = []
+    fetch = S3File._fetch_range
+
+    def counted(file: S3File, start: int, end: int) -> bytes:
+        fetched.append(end - start)
+        return bytes(fetch(file, start, end))
+
+    monkeypatch.setattr(S3File, "_fetch_range", counted)
+    batches = list(read_stored_batches("predictions/a.parquet", ["c"], most_rows=20_000))
+    assert [batch.num_rows for batch in batches] == [20_000, 20_000, 10_000]
+    np.testing.assert_array_equal(np.concatenate([batch["c"].to_numpy() for batch in batches]), rows[:, 2])
+    assert sum(fetched) < whole.size / 4
+    assert [path for path in storage.unfinished_files() if f"-{os.getpid()}-" in path.name] == []
+    on_s3.put("bucket", "evergreen/predictions/a.parquet", b"PAR1 no more")
+    with pytest.raises(DataError, match="damaged"):
+        list(read_stored_batches("predictions/a.parquet", ["c"]))
+    with pytest.raises(DataError, match="not in the storage"):
+        list(read_stored_batches("predictions/b.parquet"))
 
 
 def test_what_another_process_writes_is_seen(on_s3: S3) -> None:

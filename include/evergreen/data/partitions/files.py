@@ -160,10 +160,26 @@ def read_batches(file: Path, columns: Sequence[str] | None = None, *, most_rows:
     :param most_rows: how many rows a batch has at most
     :yields: the rows in the file's order, with the columns in the order in which they are named
     """
+    with _opened(file), storage.damage(str(file)):
+        yield from _batches(file, columns, most_rows)
+
+
+def read_stored_batches(path: str, columns: Sequence[str] | None = None, *, most_rows: int = GROUP_ROWS) -> Iterator[pa.RecordBatch]:
+    """Read the rows of a file of the storage as `read_batches` does, without a copy of a remote one. Raises as `storage.opened`, too.
+
+    :param path: of the file, below the storage's root
+    :param columns: the names of those to fetch; None for all
+    :param most_rows: how many rows a batch has at most
+    :yields: the rows, as `read_batches`
+    """
+    with storage.opened(path) as file, storage.damage(path):
+        yield from _batches(file, columns, most_rows)
+
+
+def _batches(file: Path | BinaryIO, columns: Sequence[str] | None, most_rows: int) -> Iterator[pa.RecordBatch]:
     import pyarrow.parquet as pq
 
-    # pre-buffering would hold the whole file, as it was read
-    with _opened(file), storage.damage(str(file)), pq.ParquetFile(file, pre_buffer=False) as parquet:
+    with pq.ParquetFile(file, pre_buffer=False) as parquet:  # pre-buffering would hold the whole file, as it was read
         wanted = list(columns) if columns is not None else None
         for group in range(parquet.num_row_groups):  # each was made to fit into memory
             yield from parquet.iter_batches(most_rows, row_groups=[group], columns=wanted, use_threads=True)

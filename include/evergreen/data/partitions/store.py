@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from include.evergreen.data.partitions.corrections import known_before_corrections
-from include.evergreen.data.partitions.files import read_batches
+from include.evergreen.data.partitions.files import read_stored_batches
 from include.evergreen.data.partitions.totals import count_change
 from include.evergreen.data.partitions.version import PartitionVersion
 from include.evergreen.foundation import clock
@@ -225,9 +225,8 @@ def read_partition_in_batches(version: PartitionVersion, rows: int) -> Iterator[
     :yields: the next rows in the order of the dataset's keys, numbered from 0
     """
     _refuse_removed(version)
-    with storage.local_file(version.path) as file:
-        for batch in read_batches(file, most_rows=rows):
-            yield batch.to_pandas()
+    for batch in read_stored_batches(version.path, most_rows=rows):
+        yield batch.to_pandas()
 
 
 def _refuse_removed(version: PartitionVersion) -> None:
