@@ -21,7 +21,7 @@ from include.evergreen.config.gate import Gate
 from include.evergreen.data import ingestion
 from include.evergreen.features.columns import PARTITION, PREDICTION, TARGET, feature_column, keys_of
 from include.evergreen.features.labels import KNOWN_BY_NOW, join_labels, known_labels
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.gates.decide import decide

@@ -22,7 +22,8 @@ from include.evergreen.config import Catalog
 from include.evergreen.config.models import Input
 from include.evergreen.data.partitions import current_partitions, publish_partition
 from include.evergreen.data.partitions.files import RowWriter, arrow_schema, write_in_order
-from include.evergreen.features.reader import PartitionCache, PointInTimeReader
+from include.evergreen.features.partition_cache import PartitionCache
+from include.evergreen.features.reader import PointInTimeReader
 from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.foundation.span import Span
 from include.evergreen.state import storage

@@ -19,11 +19,12 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.calendar import Calendar
 from include.evergreen.config.check import check_catalog
 from include.evergreen.config.moments import ScoringMoment
-from include.evergreen.features import reader as reader_module
+from include.evergreen.features import partition_cache
 from include.evergreen.features.build import feature_frame
 from include.evergreen.features.columns import AS_OF, CHALLENGER, PREDICTION, key_column
 from include.evergreen.features.lineage import lineage
-from include.evergreen.features.reader import PartitionCache, PointInTimeReader
+from include.evergreen.features.partition_cache import PartitionCache
+from include.evergreen.features.reader import PointInTimeReader
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import DAILY, Grain, Partition
 from include.evergreen.foundation.span import Span
@@ -200,7 +201,7 @@ def moved(shape: Living, move: Callable[[pd.Series], list[dt.datetime | None]]) 
 def test_batches_give_the_same(shape: Living, monkeypatch: pytest.MonkeyPatch) -> None:
     moved(shape, lambda paid: [None] * 20)
     rows, found = features(shape)
-    monkeypatch.setattr(reader_module, "BATCH_ROWS", 16)
+    monkeypatch.setattr(partition_cache, "BATCH_ROWS", 16)
     in_batches = features(shape)
     pd.testing.assert_frame_equal(in_batches[0], rows)
     pd.testing.assert_frame_equal(in_batches[1], found, check_exact=True)

@@ -15,7 +15,7 @@ from include.evergreen.config.check import check_catalog
 from include.evergreen.config.models import Feature
 from include.evergreen.features import feature_frame
 from include.evergreen.features.build import error_text
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.monitoring.drawing import draw
 from include.evergreen.monitoring.drift import compared_kinds, drift_figures, judge_drift, reference_profile

@@ -20,7 +20,8 @@ from include.evergreen.data.knowledge import DeliveredVersion, knowledge_time
 from include.evergreen.data.partitions import current_partition, publish_partition
 from include.evergreen.features.build import feature_frame
 from include.evergreen.features.lineage import lineage
-from include.evergreen.features.reader import PartitionCache, PointInTimeReader
+from include.evergreen.features.partition_cache import PartitionCache
+from include.evergreen.features.reader import PointInTimeReader
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import DAILY, Grain, Partition

@@ -15,7 +15,7 @@ from include.evergreen.config.check import check_catalog
 from include.evergreen.data import ingestion
 from include.evergreen.features.build import labelled_frame
 from include.evergreen.features.check import check_features
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.monitoring import list_observations, monitor
 from include.evergreen.operations.local_run import run_cycle

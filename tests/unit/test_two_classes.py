@@ -11,7 +11,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.check import check_catalog
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features.labels import join_labels, known_labels
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import DAILY
 from include.evergreen.foundation.settings import Settings

@@ -13,7 +13,7 @@ from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
 from include.evergreen.config.datasets import Knowledge
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import PartitionVersion, current_partition, read_partition
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.grain import DAILY
 from include.evergreen.foundation.span import Span

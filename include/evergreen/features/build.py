@@ -13,7 +13,8 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.categories import as_categories
 from include.evergreen.features.columns import PARTITION, TARGET, as_columns, as_keys
 from include.evergreen.features.labels import join_labels, known_labels
-from include.evergreen.features.reader import BY_VALUE, EDITION, PartitionCache, PointInTimeReader
+from include.evergreen.features.partition_cache import PartitionCache
+from include.evergreen.features.reader import BY_VALUE, EDITION, PointInTimeReader
 from include.evergreen.foundation.errors import ConfigError, EvergreenError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.team_code import TEAM_ERRORS, Modules, executed, modules_beside

@@ -14,7 +14,7 @@ from include.evergreen.config.moments import AfterPartition
 from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.features.categories import as_categories, category
 from include.evergreen.features.columns import PARTITION, TARGET, as_keys
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import LATEST, Partition

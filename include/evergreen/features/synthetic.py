@@ -21,8 +21,8 @@ from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
 from include.evergreen.config.datasets import Column
 from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.features.categories import category
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.features.patterns import matching
-from include.evergreen.features.reader import PartitionCache
 from include.evergreen.foundation.grain import Grain, Partition
 from include.evergreen.state import ledger, storage
 from include.evergreen.state.database import writing

@@ -11,7 +11,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.metrics import LABEL_SHARE
 from include.evergreen.features.columns import key_column, keys_of
 from include.evergreen.features.labels import KNOWN_BY_NOW, KnownLabels, join_labels, known_labels
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.monitoring.figures import Figure

@@ -13,7 +13,7 @@ from include.evergreen.config.classes import recalled_class
 from include.evergreen.config.metrics import NEW_CLASS_SHARE, PERFORMANCE, QUARANTINED_SHARE, is_sliced
 from include.evergreen.data.erased.stale_reads import refuse_stale_reads
 from include.evergreen.features.labels import KNOWN_BY_NOW, known_labels
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError, OvertakenError
 from include.evergreen.foundation.grain import Partition

@@ -16,7 +16,7 @@ from include.evergreen.config.monitoring import Monitor
 from include.evergreen.data.partitions import current_partition
 from include.evergreen.features.columns import PREDICTION, TARGET, feature_column
 from include.evergreen.features.labels import KNOWN_BY_NOW, KnownLabels, known_labels
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Partition, parse_any

@@ -17,7 +17,7 @@ from include.evergreen.data.validation.checks import PERSONAL
 from include.evergreen.features.class_columns import stored_names
 from include.evergreen.features.columns import CONTRIBUTION, PREDICTION, features_of, find_key, key_column, keys_of
 from include.evergreen.features.labels import KNOWN_BY_NOW, join_labels, known_labels
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import LATEST, Partition
 from include.evergreen.gates.decision import Decision, find_blessing

@@ -20,7 +20,7 @@ from include.evergreen.features.build import error_text
 from include.evergreen.features.class_columns import OF_CLASSES, read_classes
 from include.evergreen.features.columns import CHALLENGER, PREDICTION, VERSION, keys_of
 from include.evergreen.features.labels import KNOWN_BY_NOW, KnownLabels, join_labels, known_labels
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import OvertakenError, TransientError
 from include.evergreen.foundation.overtaken import until_not_overtaken

@@ -20,7 +20,7 @@ from include.evergreen.data.partitions.store import refuse_changed_versions
 from include.evergreen.features.build import error_text, feature_batches
 from include.evergreen.features.class_columns import as_table, class_columns
 from include.evergreen.features.columns import AS_OF, CHALLENGER, PREDICTION, VERSION, as_columns, as_keys, key_column
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import document_digest
 from include.evergreen.foundation.errors import DataError, OvertakenError, TransientError

@@ -21,7 +21,8 @@ from include.evergreen.features.build import code_now, labelled_frame, load_code
 from include.evergreen.features.columns import features_of
 from include.evergreen.features.differences import Finding, differences
 from include.evergreen.features.labels import join_labels, known_labels
-from include.evergreen.features.reader import PartitionCache, PointInTimeReader
+from include.evergreen.features.partition_cache import PartitionCache
+from include.evergreen.features.reader import PointInTimeReader
 from include.evergreen.features.synthetic import publish
 from include.evergreen.foundation.errors import DataError, EvergreenError
 from include.evergreen.foundation.grain import Partition

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import Features, code_now, compute_features, load_code
 from include.evergreen.features.differences import Comparison
-from include.evergreen.features.reader import PartitionCache, PointInTimeReader
+from include.evergreen.features.partition_cache import PartitionCache
+from include.evergreen.features.reader import PointInTimeReader
 from include.evergreen.features.synthetic import EXAMINED_BEFORE, MadeUpCache, SyntheticRows
 from include.evergreen.foundation.grain import Partition
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from include.evergreen.config import ModelConfig
 from include.evergreen.data.partitions import PartitionVersion
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.span import Span

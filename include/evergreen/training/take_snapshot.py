@@ -13,7 +13,7 @@ from include.evergreen.data.partitions.corrections import refuse_corrected
 from include.evergreen.data.partitions.store import refuse_changed_versions
 from include.evergreen.features.build import code_now
 from include.evergreen.features.columns import PARTITION
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.digest import canonical_json, document_digest, frame_digest
 from include.evergreen.foundation.errors import DataError

@@ -12,7 +12,7 @@ import numpy as np
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import FeatureCode, labelled_frame
 from include.evergreen.features.columns import KEY, PARTITION, TARGET
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.span import Span
 

@@ -15,7 +15,7 @@ from include.evergreen.data import correct_knowledge as module
 from include.evergreen.data import ingestion
 from include.evergreen.data.correct_knowledge import correct_knowledge, plan_corrections
 from include.evergreen.data.partitions import PartitionVersion, current_partition, known_partitions, known_versions, read_partition
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import DAILY, Partition

@@ -12,7 +12,8 @@ from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features import feature_frame, labelled_frame
 from include.evergreen.features.columns import TARGET
 from include.evergreen.features.labels import join_labels, known_labels
-from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache, PointInTimeReader
+from include.evergreen.features.partition_cache import PartitionCache
+from include.evergreen.features.reader import PARTITION_COLUMN, PointInTimeReader
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from tests.unit.flights import january, republish
 

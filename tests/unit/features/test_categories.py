@@ -18,7 +18,7 @@ from include.evergreen.config import Catalog
 from include.evergreen.features import build, feature_frame
 from include.evergreen.features.build import code_now
 from include.evergreen.features.categories import as_categories
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.operations.reproduce import reproduce
 from include.evergreen.registry import champions
 from include.evergreen.scoring.predictions import find_predictions

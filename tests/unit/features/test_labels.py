@@ -11,7 +11,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import labelled_frame
 from include.evergreen.features.columns import TARGET
 from include.evergreen.features.labels import KNOWN_BY_NOW, join_labels, known_labels
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation.errors import DataError
 from include.evergreen.foundation.grain import DAILY, Partition
 from tests.unit.late_labels import MODEL, WITHIN, chargebacks, day, declare, deliver, disputed, payments

@@ -13,7 +13,8 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.partitions import current_partitions
 from include.evergreen.features import feature_frame
 from include.evergreen.features.columns import TARGET
-from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
+from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.foundation.span import Span

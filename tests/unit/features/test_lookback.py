@@ -15,7 +15,7 @@ from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features import PointInTimeReader
 from include.evergreen.features.build import FeatureCode, compute_features, load_code
 from include.evergreen.features.lookback import latest_rows, looked_up, trailing_values, valid_rows
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Partition
 from tests.unit.flights import NEW_YORK, january, republish

@@ -10,7 +10,8 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data.partitions import current_partition, publish_partition, read_partition
 from include.evergreen.features import PointInTimeReader
 from include.evergreen.features.labels import join_labels, known_labels
-from include.evergreen.features.reader import PARTITION_COLUMN, PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
+from include.evergreen.features.reader import PARTITION_COLUMN
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.foundation.grain import DAILY, Partition
@@ -214,7 +215,7 @@ def test_a_reader_whose_storage_or_database_failed_once_reads_all_the_next_time(
         raise TransientError("down")
 
     with monkeypatch.context() as broken:
-        broken.setattr(f"include.evergreen.features.reader.{fails}", failing)
+        broken.setattr(f"include.evergreen.features.partition_cache.{fails}", failing)
         with pytest.raises(TransientError):
             reader.window("weather", span="3 days")
     assert reader.window("weather", span="3 days").equals(expected)
@@ -257,7 +258,7 @@ def test_what_does_not_fit_into_memory_is_forgotten_and_read_again(
     air_time: ModelConfig, reads: list[tuple[str, list[str] | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = _reader(air_time, DAY).window("outcomes", span="7 days")
-    monkeypatch.setattr("include.evergreen.features.reader.HELD_BYTES", 1)
+    monkeypatch.setattr("include.evergreen.features.partition_cache.HELD_BYTES", 1)
     reads.clear()
     reader = _reader(air_time, DAY)
     assert reader.window("outcomes", span="7 days").equals(whole)

@@ -17,7 +17,8 @@ from include.evergreen.config import ModelConfig
 from include.evergreen.config.calendar import Calendar
 from include.evergreen.data.partitions import PartitionVersion
 from include.evergreen.features.lookback import latest_rows, looked_up, trailing_values, valid_rows
-from include.evergreen.features.reader import KNOWN, PartitionCache, PointInTimeReader
+from include.evergreen.features.partition_cache import PartitionCache
+from include.evergreen.features.reader import KNOWN, PointInTimeReader
 from include.evergreen.features.row_times import MISSING, NEVER, Facts, latest_of_each, microseconds, trailing_of_each
 from include.evergreen.foundation.grain import Grain, Partition
 from include.evergreen.foundation.span import Span

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from include.evergreen.config import Catalog
-from include.evergreen.features.reader import PartitionCache, PointInTimeReader
+from include.evergreen.features.partition_cache import PartitionCache
+from include.evergreen.features.reader import PointInTimeReader
 from include.evergreen.foundation.grain import DAILY, Grain, Partition
 from tests.unit.shop_of_any_grain import MODEL, Shape, deliver, frame_of
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.features import feature_frame, reader
+from include.evergreen.features import feature_frame, partition_cache
 from include.evergreen.features.build import feature_batches, labelled_frame
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.registry import champions
@@ -27,7 +27,7 @@ FEW = 97  # rows of a batch: some 700 flights are eight of them
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "BATCH_ROWS", FEW)
+    monkeypatch.setattr(partition_cache, "BATCH_ROWS", FEW)
 
 
 def _score(catalog: Catalog, model: ModelConfig) -> PredictionSet:
@@ -53,7 +53,7 @@ def test_what_is_predicted_in_batches_is_what_is_predicted_at_once(
     frame = at_once.frame()
     assert len(frame) > 3 * FEW
     _forget(model)
-    monkeypatch.setattr(reader, "BATCH_ROWS", FEW)
+    monkeypatch.setattr(partition_cache, "BATCH_ROWS", FEW)
     assert _score(catalog, model) == at_once
     pd.testing.assert_frame_equal(at_once.frame(), frame)
 
@@ -69,7 +69,7 @@ def test_each_batch_has_the_next_rows_and_their_place_in_the_whole(catalog: Cata
 @pytest.mark.usefixtures("trained")
 def test_a_training_frame_is_the_same_too(catalog: Catalog, flight_delay: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = labelled_frame(catalog, flight_delay, january(12), PartitionCache(DAY, model=flight_delay))
-    monkeypatch.setattr(reader, "BATCH_ROWS", FEW)
+    monkeypatch.setattr(partition_cache, "BATCH_ROWS", FEW)
     in_batches = labelled_frame(catalog, flight_delay, january(12), PartitionCache(DAY, model=flight_delay))
     assert at_once is not None and in_batches is not None
     pd.testing.assert_frame_equal(in_batches, at_once)

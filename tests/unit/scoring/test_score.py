@@ -14,7 +14,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data import ingestion
 from include.evergreen.features import feature_frame
 from include.evergreen.features.columns import keys_of
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation.errors import ConfigError, DataError
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.settings import Settings

@@ -13,7 +13,7 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.features.build import feature_frame
 from include.evergreen.features.columns import PARTITION, TARGET, as_columns
 from include.evergreen.features.labels import join_labels, known_labels
-from include.evergreen.features.reader import PartitionCache
+from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.training.fitting import learn
 from include.evergreen.training.pipeline import declared, predict
 from include.evergreen.training.take_snapshot import take_snapshot
