@@ -6,11 +6,13 @@ import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.plugins.forked_airflow import ForkedAirflow
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -49,6 +51,13 @@ def airflow_app() -> FastAPI:
     assert Path(settings.PLUGINS_FOLDER) == ROOT / "plugins"
     initdb()
     return create_app(apps="core")
+
+
+@pytest.fixture(scope="session")
+def forked_airflow() -> Iterator[ForkedAirflow]:
+    """Runs code in processes that have imported Airflow, and nothing of ours."""
+    with ForkedAirflow() as forked:
+        yield forked
 
 
 @pytest.fixture

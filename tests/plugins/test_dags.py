@@ -1,10 +1,7 @@
 """Every DAG that we ship: it parses, it serialises, and it says what a person needs to know."""
 
 import datetime as dt
-import os
 import shutil
-import subprocess
-import sys
 from zoneinfo import ZoneInfo
 
 import pendulum
@@ -147,35 +144,37 @@ def test_a_backfill_by_two_dates_makes_each_partition_of_them(cron, unit, timezo
         assert abs(airflow._decode_partition_date(key).astimezone(pendulum.UTC) - grain.start(key)) <= dt.timedelta(hours=1)
 
 
-def parse_for(dag_id, include=None):
+PARSE = f"""
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("models_file", {str(ROOT / "dags" / "models.py")!r})
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+print(sorted(name for name in vars(module) if "." in name))
+print([name for name in {HEAVY} if name in sys.modules])
+"""
+
+
+@pytest.fixture
+def parse_for(forked_airflow):
     """The DAG ids that a parse gives for one task, in a process of its own, and the heavy modules that it imported."""
-    code = (
-        "import sys, airflow.sdk, importlib.util\n"
-        f"spec = importlib.util.spec_from_file_location('models_file', {str(ROOT / 'dags' / 'models.py')!r})\n"
-        "module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module)\n"
-        "print(sorted(name for name in vars(module) if '.' in name))\n"
-        f"print([name for name in {HEAVY} if name in sys.modules])"
-    )
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
-    if dag_id:
-        environment["_AIRFLOW_PARSING_CONTEXT_DAG_ID"] = dag_id
-    if include:
-        environment["EVERGREEN_INCLUDE"] = str(include)
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    names, heavy = done.stdout.strip().splitlines()[-2:]
-    return eval(names), eval(heavy)
+
+    def parse_for(dag_id, include=None):
+        environment = {"_AIRFLOW_PARSING_CONTEXT_DAG_ID": dag_id, "EVERGREEN_INCLUDE": include and str(include)}
+        names, heavy = forked_airflow.run(PARSE, **{name: value for name, value in environment.items() if value}).splitlines()[-2:]
+        return eval(names), eval(heavy)
+
+    return parse_for
 
 
-def test_a_task_s_parse_builds_the_one_dag_that_it_needs():
+def test_a_task_s_parse_builds_the_one_dag_that_it_needs(parse_for):
     assert parse_for("air_time.score")[0] == ["air_time.score"]
 
 
-def test_a_dag_parse_imports_nothing_heavy():
+def test_a_dag_parse_imports_nothing_heavy(parse_for):
     assert parse_for(None)[1] == []
 
 
-def test_one_bad_yaml_fails_its_own_dags_alone_and_is_seen(tmp_path):
+def test_one_bad_yaml_fails_its_own_dags_alone_and_is_seen(parse_for, tmp_path):
     for kind in ("datasets", "models"):
         shutil.copytree(ROOT / "include" / kind, tmp_path / kind)
     path = tmp_path / "models" / "air_time" / "model.yaml"

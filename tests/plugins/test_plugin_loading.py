@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.plugins.forked_airflow import ForkedAirflow
+
+Load = Callable[..., dict[str, Any]]
 LOAD = """
 import json, sys
-import airflow.sdk, airflow.plugins_manager, airflow.sdk.plugins_manager
 from {manager} import _get_plugins
 before = set(sys.modules)
 plugins, errors = _get_plugins()
@@ -24,55 +22,15 @@ new = sorted(set(sys.modules) - before)
 print(json.dumps({{"plugins": len(ours), "errors": errors, "new": new, **found}}))
 """
 MANAGERS = {"the worker": "airflow.sdk.plugins_manager", "every other process": "airflow.plugins_manager"}
-
-
-def load(home: Path, manager: str, more: str = "found = {}", **environment: str) -> dict[str, Any]:
-    """Load our plugins as Airflow does, run ``more``, and return what it found."""
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD.format(manager=manager, more=more)],
-        env={
-            **os.environ,
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
-            **environment,
-        },
-        cwd=home,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-@pytest.mark.parametrize("manager", MANAGERS.values(), ids=list(MANAGERS))
-def test_the_loader_reads_one_file_and_imports_nothing_heavy(tmp_path: Path, manager: str) -> None:
-    found = load(tmp_path, manager)
-    assert (found["plugins"], found["errors"]) == (1, {})
-    flat = {name for name in found["new"] if "." not in name}
-    assert flat <= {"evergreen_plugin", "evergreen_airflow", "include"}, "the package was loaded as flat modules"
-    assert not {name for name in found["new"] if name.split(".")[0] in {"fastapi", "starlette", "jinja2", "pandas", "sqlalchemy"}}
-    assert not {name for name in found["new"] if name.startswith("evergreen_airflow.ui.")}
-
-
-def test_either_syntax_of_the_ignore_file_keeps_the_loader_out(tmp_path: Path) -> None:
-    found = load(tmp_path, MANAGERS["every other process"], AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX="regexp")
-    assert (found["plugins"], found["errors"]) == (1, {})
-    assert "links" not in found["new"]
-
-
-def test_the_plugin_registers_links_mapper_and_app_and_the_app_is_built_once(tmp_path: Path) -> None:
-    found = load(
-        tmp_path,
-        MANAGERS["every other process"],
-        more="""
+APP = """
+ours[0].fastapi_apps
+heavy = [name for name in ("pandas", "mlflow", "sklearn", "evidently") if name in sys.modules]
 from airflow.plugins_manager import _get_ui_plugins, get_fastapi_plugins, get_operator_extra_links, get_partition_mapper_plugins
 from fastapi import FastAPI
 [registered] = get_fastapi_plugins()[0]
 again = ours[0].fastapi_apps[0]
 found = {
+    "heavy": heavy,
     "app": isinstance(registered["app"], FastAPI) and registered["app"] is again["app"],
     "prefix": registered["url_prefix"],
     "links": sorted(link.name for link in get_operator_extra_links()),
@@ -80,8 +38,44 @@ found = {
     "on_all_pages": [app["bundle_url"] for app in ours[0].react_apps if app["destination"] == "base"],
     "views": {view["destination"]: view["href"] for view in _get_ui_plugins()[0] if view["href"].startswith("evergreen/")},
 }
-""",
-    )
+"""
+
+
+@pytest.fixture(scope="module")
+def load(forked_airflow: ForkedAirflow) -> Load:
+    """Load our plugins as Airflow does, run ``more``, and return what it found."""
+
+    def load(manager: str, more: str = "found = {}", **environment: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(forked_airflow.run(LOAD.format(manager=manager, more=more), **environment).splitlines()[-1])
+        return found
+
+    return load
+
+
+@pytest.fixture(scope="module")
+def with_its_app(load: Load) -> dict[str, Any]:
+    """What the plugin registers, where its app is started."""
+    return load(MANAGERS["every other process"], more=APP)
+
+
+@pytest.mark.parametrize("manager", MANAGERS.values(), ids=list(MANAGERS))
+def test_the_loader_reads_one_file_and_imports_nothing_heavy(load: Load, manager: str) -> None:
+    found = load(manager)
+    assert (found["plugins"], found["errors"]) == (1, {})
+    flat = {name for name in found["new"] if "." not in name}
+    assert flat <= {"evergreen_plugin", "evergreen_airflow", "include"}, "the package was loaded as flat modules"
+    assert not {name for name in found["new"] if name.split(".")[0] in {"fastapi", "starlette", "jinja2", "pandas", "sqlalchemy"}}
+    assert not {name for name in found["new"] if name.startswith("evergreen_airflow.ui.")}
+
+
+def test_either_syntax_of_the_ignore_file_keeps_the_loader_out(load: Load) -> None:
+    found = load(MANAGERS["every other process"], AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX="regexp")
+    assert (found["plugins"], found["errors"]) == (1, {})
+    assert "links" not in found["new"]
+
+
+def test_the_plugin_registers_links_mapper_and_app_and_the_app_is_built_once(with_its_app: dict[str, Any]) -> None:
+    found = with_its_app
     assert found["app"] is True
     assert found["prefix"] == "/evergreen"
     assert found["on_all_pages"] == ["evergreen/static/bell.js"]
@@ -96,12 +90,11 @@ found = {
     assert found["mappers"] == [f"evergreen_airflow.mappers.{name}Mapper" for name in ("Labels", "Monitoring", "Scoring")]
 
 
-def test_starting_the_app_waits_for_no_heavy_library(tmp_path: Path) -> None:
-    more = "ours[0].fastapi_apps\nfound = {'heavy': [n for n in ('pandas', 'mlflow', 'sklearn', 'evidently') if n in sys.modules]}"
-    assert load(tmp_path, MANAGERS["every other process"], more=more)["heavy"] == []
+def test_starting_the_app_waits_for_no_heavy_library(with_its_app: dict[str, Any]) -> None:
+    assert with_its_app["heavy"] == []
 
 
-def test_airflow_masks_the_passwords_of_our_databases_in_what_it_logs(tmp_path: Path) -> None:
+def test_airflow_masks_the_passwords_of_our_databases_in_what_it_logs(load: Load) -> None:
     more = "from airflow.sdk.log import redact\nfound = {'logged': redact('the server said: hunter22/x is wrong')}"
-    found = load(tmp_path, MANAGERS["the worker"], more=more, MLFLOW_TRACKING_URI="http://ada:hunter22%2Fx@mlflow:5000")
+    found = load(MANAGERS["the worker"], more=more, MLFLOW_TRACKING_URI="http://ada:hunter22%2Fx@mlflow:5000")
     assert found["logged"] == "the server said: *** is wrong"
