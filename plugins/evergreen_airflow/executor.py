@@ -16,7 +16,7 @@ from evergreen_airflow.worker_parent import prepare_to_fork
 from include.evergreen.serving.clean_processes import Server
 
 SHORTEST_WHILE_TASKS_RUN = 0.1  # seconds; leaves the processor to the tasks, and few external changes are more urgent
-SHORTEST_WAIT, LONGEST_WAIT = 0.01, 0.4  # seconds; while no task runs, one change, such as a new run, often follows another
+SHORTEST_WAIT, LONGEST_WAIT = 0.01, 1.0  # seconds; while no task runs, one change, such as a new run, often follows another
 IDLE_SHARE = 0.1  # between the two, wait for this share of the time since the last change
 
 
@@ -42,7 +42,7 @@ class PreloadingLocalExecutor(LocalExecutor):
         super().start()
 
     def sync(self) -> None:
-        """Wait for a task to end, for at most 0.4 s, and synchronize task states."""
+        """Wait for a task to end, for at most a second, and synchronize task states."""
         self._wait_for_change()
         super().sync()
         self._known_running = set(self.running)
