@@ -14,6 +14,7 @@ from tools.rest import AirflowApi
 DATASETS = ("outcomes", "schedules", "weather")
 MODELS = ("air_time", "flight_delay")
 HISTORY = DAILY.between("2013-01-02", "2013-01-07")  # as of the sixth, three days have inputs and labels
+BACKFILLED = HISTORY[-2:]  # through Airflow; the days before were there when it started
 NIGHTS = DAILY.between("2013-01-08", "2013-01-10")
 TRAINED_AS_OF = "2013-01-08"
 SETTLED_LOOKS = 4

@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from include.evergreen.config import Catalog
+from include.evergreen.data.ingestion import ingest
 from include.evergreen.data.partitions import current_partitions
 from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.foundation.grain import DAILY
-from include.evergreen.state.database import migrate
-from include.evergreen.state.mlflow_store import prepare_store
 from include.evergreen.training.container import MOUNTS
-from tests.integration.airflow_under_test import DATASETS, HISTORY, MODELS, NIGHTS, TIMEOUT_SECONDS, TRAINED_AS_OF, Running
+from tests.integration.airflow_under_test import BACKFILLED, DATASETS, HISTORY, MODELS, NIGHTS, TIMEOUT_SECONDS, TRAINED_AS_OF, Running
+from tests.servers import daemon_of_the_tests
 from tests.servers.docker import DockerDaemon
 from tests.templates import template
+from tests.unit.flights import at_home, copy_home, empty_template
 from tools.embedded import ROOT, EmbeddedAirflow
 from tools.landing_zone import lay_out
 from tools.ports import reserved_port
@@ -28,6 +30,11 @@ from tools.rest import AirflowApi
 LOOKS_BETWEEN_REQUESTS = 20
 collect_ignore = [] if os.environ.get("EVERGREEN_ALL_SHAPES") else ["test_shapes_in_airflow.py"]  # of .ci/nightly
 CHROMIUM = "/usr/bin/chromium"
+WITHOUT_MOTION = """
+const still = new CSSStyleSheet()
+still.replaceSync("*, ::before, ::after { animation: none !important; transition: none !important }")
+document.adoptedStyleSheets = [...document.adoptedStyleSheets, still]
+"""
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -41,32 +48,39 @@ CHROMIUM_FLAGS = [
 
 
 @pytest.fixture(scope="package")
-def running(tmp_path_factory, request):
+def running(tmp_path_factory):
     """Airflow with three datasets and two models that need few days, all DAGs switched on; gone when the last test here has ended.
 
-    Where a Docker daemon can be started, it has one.
+    But those of the retraining sensors: their standing runs take a third of each look of the scheduler's, and have a test of their own.
+    It has `docker_daemon`, while that is up.
     """
     docker = {}
     if DockerDaemon.why_not() is None:
-        daemon = request.getfixturevalue("docker_daemon")
-        docker = {"DOCKER_HOST": daemon.url, MOUNTS: daemon.mounts}
-    home = tmp_path_factory.mktemp("home")
-    shutil.copytree(template("year", lay_out), home / "landing")
+        docker = {"DOCKER_HOST": daemon_of_the_tests().url, MOUNTS: daemon_of_the_tests().mounts}
+    home = copy_home(template(f"history_{HISTORY[0]}_{BACKFILLED[0]}", _make_history), tmp_path_factory.mktemp("home"))
     include = small_include(tmp_path_factory.mktemp("include"))
     before = dict(os.environ)
     os.environ.update(EVERGREEN_HOME=str(home), EVERGREEN_INCLUDE=str(include))
     try:
-        migrate()
-        prepare_store()
         with reserved_port() as port, EmbeddedAirflow(home, port=port, environment=docker) as airflow:
             api = airflow.api()
             wait_for_dags(api, 19)
             for dag_id in api.dag_ids():
-                api.pause(dag_id, paused=False)
+                api.pause(dag_id, paused=dag_id.endswith(".retrain"))
             yield Running(airflow, api, home, include)
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def _make_history(home: Path) -> None:
+    """The source's year, of which the days before those that Airflow backfills are ingested."""
+    with at_home(copy_home(empty_template(), home)):
+        shutil.copytree(template("year", lay_out), home / "landing")
+        for dataset in map(Catalog().dataset, DATASETS):
+            for day in HISTORY:
+                if day < BACKFILLED[0]:
+                    ingest(dataset, day, "live")
 
 
 def small_include(folder: Path) -> Path:
@@ -105,9 +119,9 @@ def wait_for_dags(api: AirflowApi, count: int) -> None:
 
 @pytest.fixture(scope="package")
 def ten_days(running):
-    """The days up to the seventh of January backfilled, both models trained as of the eighth, and three live nights, up to the tenth."""
+    """The days up to the seventh of January, both models trained as of the eighth, and three live nights, up to the tenth."""
     for dataset in DATASETS:
-        running.api.backfill(f"{dataset}.ingest", str(HISTORY[0]), str(HISTORY[-1]))
+        running.api.backfill(f"{dataset}.ingest", str(BACKFILLED[0]), str(BACKFILLED[-1]))
     running.settle(lambda: all(len(current_partitions(name)) == len(HISTORY) for name in DATASETS))
     for model in MODELS:
         running.api.trigger(f"{model}.train", conf={"as_of": str(TRAINED_AS_OF)})
@@ -124,12 +138,21 @@ def ten_days(running):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium, as Debian packages it. Not for the whole session: Playwright's event loop would stay in the way."""
+def browse():
+    """Contexts of headless Chromium, as Debian packages it, in which nothing moves: an open page of Airflow's draws 40 times a second.
+
+    Not for the whole session: Playwright's event loop would stay in the way.
+    """
     sync_api = pytest.importorskip("playwright.sync_api")
     if not Path(CHROMIUM).exists():
         pytest.skip(f"{CHROMIUM} is not installed: apt-get install chromium")
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
-        yield chromium
+
+        def browse(base_url, **options):
+            context = chromium.new_context(base_url=base_url, viewport={"width": 1400, "height": 1200}, reduced_motion="reduce", **options)
+            context.add_init_script(WITHOUT_MOTION)
+            return context
+
+        yield browse
         chromium.close()

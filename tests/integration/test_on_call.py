@@ -8,6 +8,7 @@ import pytest
 
 from include.evergreen.state.alerts import Place, raise_alert, show_alert
 from tests.integration.airflow_under_test import TIMEOUT_SECONDS
+from tests.integration.forms import go
 
 DAG = "flight_delay.score"
 LIVE_MS = 15_000  # until a page shows what has changed
@@ -25,11 +26,8 @@ def token_of(running, name):
 
 
 @contextmanager
-def browsed_by(browser, running, name):
-    context = browser.new_context(
-        base_url=running.airflow.url, viewport={"width": 1400, "height": 1000}, reduced_motion="reduce",
-        extra_http_headers={"Authorization": f"Bearer {token_of(running, name)}"},
-    )  # fmt: skip
+def browsed_by(browse, running, name):
+    context = browse(running.airflow.url, extra_http_headers={"Authorization": f"Bearer {token_of(running, name)}"})
     page = context.new_page()
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -66,11 +64,11 @@ def frame_of(page):
     return page.frame_locator("iframe[title='On call']")
 
 
-def test_a_task_fails_its_alert_appears_is_taken_with_one_click_run_again_and_resolves_itself(browser, running, ten_days):
+def test_a_task_fails_its_alert_appears_is_taken_with_one_click_run_again_and_resolves_itself(browse, running, ten_days):
     day, dag_id = "2013-06-08", "outcomes.ingest"
     file = running.home / "landing" / "outcomes" / f"{day}.csv"
     taken = file.rename(file.with_suffix(".away"))
-    with browsed_by(browser, running, "ada") as ada, browsed_by(browser, running, "grace") as grace:
+    with browsed_by(browse, running, "ada") as ada, browsed_by(browse, running, "grace") as grace:
         ada.goto("/plugin/on-call")  # in Airflow's frame
         frame_of(ada).get_by_role("heading", name="On call").wait_for()
         grace.goto("/evergreen/alerts")  # on her phone
@@ -92,7 +90,7 @@ def test_a_task_fails_its_alert_appears_is_taken_with_one_click_run_again_and_re
         assert note.startswith(f"I look at it tomorrow. Bo\n[Evergreen alert {number}] ")
         assert note.endswith("acknowledged by ada") and note.count("\n") == 1
 
-        ada.goto(f"/dags/{dag_id}/runs/{run_id}/plugin/run-alerts")  # the run's own tab
+        go(ada, f"/dags/{dag_id}/runs/{run_id}/plugin/run-alerts")  # the run's own tab
         tab = ada.frame_locator("iframe[title='Alerts']")
         tab.locator(".row").get_by_role("link").click()
         tab.get_by_text(f"{day}.csv").first.wait_for()
@@ -114,9 +112,9 @@ def test_a_task_fails_its_alert_appears_is_taken_with_one_click_run_again_and_re
     running.settle()
 
 
-def test_whoever_acts_on_what_is_no_longer_so_is_told_who_was_faster(browser, running, failed_run):
+def test_whoever_acts_on_what_is_no_longer_so_is_told_who_was_faster(browse, running, failed_run):
     raised("second", failed_run)
-    with browsed_by(browser, running, "ada") as ada, browsed_by(browser, running, "grace") as grace:
+    with browsed_by(browse, running, "ada") as ada, browsed_by(browse, running, "grace") as grace:
         for page in (ada, grace):
             page.goto("/evergreen/alerts?text=second")
         grace.route("**/evergreen/alerts?*", lambda route: route.abort())  # hers is not told of what follows
@@ -126,10 +124,10 @@ def test_whoever_acts_on_what_is_no_longer_so_is_told_who_was_faster(browser, ru
         grace.get_by_text("ada acknowledged it").wait_for()
 
 
-def test_several_are_taken_at_once_by_keyboard_and_keep_their_selection_while_the_list_changes(browser, running, failed_run):
+def test_several_are_taken_at_once_by_keyboard_and_keep_their_selection_while_the_list_changes(browse, running, failed_run):
     for key in ("third-a", "third-b", "third-c"):
         raised(key, failed_run, severity="warning")
-    with browsed_by(browser, running, "ada") as ada:
+    with browsed_by(browse, running, "ada") as ada:
         ada.goto("/evergreen/alerts")
         ada.keyboard.press("/")
         ada.keyboard.type("third-")

@@ -5,7 +5,6 @@ import datetime as dt
 import json
 import urllib.error
 import urllib.request
-from collections import Counter
 
 import psutil
 import pytest
@@ -17,6 +16,7 @@ from include.evergreen.foundation import clock
 from include.evergreen.monitoring import list_observations
 from include.evergreen.operations.diagnose import why
 from include.evergreen.registry.champions import champion, champion_for
+from include.evergreen.registry.versions import list_versions
 from include.evergreen.scoring.predictions import find_predictions, list_predictions
 from include.evergreen.state import ledger
 from include.evergreen.state.access import ON_CALL
@@ -24,10 +24,10 @@ from include.evergreen.state.database import reading, writing
 from include.evergreen.state.database.tables import metadata
 from include.evergreen.state.stage_status import find_stage
 from tests import bound_rows
-from tests.integration.airflow_under_test import DATASETS, HISTORY, MODELS, NIGHTS, TRAINED_AS_OF
+from tests.integration.airflow_under_test import BACKFILLED, DATASETS, HISTORY, MODELS, NIGHTS, TRAINED_AS_OF
 
 TIMESTAMPS = {"recorded_at", "delivered_at", "since", "promoted_at"}
-FIRST_AGAIN = str(HISTORY[-1])  # a day of the backfill, and all nights
+AGAIN = {"schedules": NIGHTS[0], "weather": HISTORY[-1], "outcomes": HISTORY[-1]}  # all that a live night read: a day of the backfill, too
 
 
 def test_every_row_of_every_source_file_is_accepted_or_quarantined(ten_days):
@@ -40,8 +40,8 @@ def test_every_row_of_every_source_file_is_accepted_or_quarantined(ten_days):
 
 def test_a_backfill_of_ingestion_makes_one_partition_a_day_with_origin_backfill(ten_days):
     for dataset in DATASETS:
-        found = [each for each in current_partitions(dataset) if each.partition in HISTORY]
-        assert [each.partition for each in found] == HISTORY
+        found = [each for each in current_partitions(dataset) if each.partition in BACKFILLED]
+        assert [each.partition for each in found] == BACKFILLED
         assert {each.origin for each in found} == {"backfill"}
         assert {each.version for each in found} == {1}
 
@@ -94,7 +94,21 @@ def test_a_page_that_resolves_its_own_name_to_this_machine_gets_no_token(running
         urllib.request.urlopen(rebound, timeout=30)
 
 
-def test_the_retraining_sensor_waits_for_a_trigger_and_uses_no_worker(ten_days):
+@pytest.fixture
+def armed(ten_days):
+    """The retraining sensors of all models, switched on, and off again without a trace."""
+    for model in MODELS:
+        ten_days.api.pause(f"{model}.retrain", paused=False)
+    ten_days.settle(lambda: len(ten_days.api.task_instances("~", state="deferred")) == len(MODELS))
+    yield
+    for model in MODELS:
+        ten_days.api.pause(f"{model}.retrain", paused=True)
+        (run,) = ten_days.api.runs(f"{model}.retrain")
+        ten_days.api.patch(f"dags/{model}.retrain/dagRuns/{run['dag_run_id']}", {"state": "success"})
+        ten_days.api.delete(f"dags/{model}.retrain/dagRuns/{run['dag_run_id']}")
+
+
+def test_the_retraining_sensor_waits_for_a_trigger_and_uses_no_worker(ten_days, armed):
     for model in MODELS:
         waiting = ten_days.api.task_instances(f"{model}.retrain", state="deferred")
         assert [task["task_id"] for task in waiting] == ["wait_for_trigger"]
@@ -102,47 +116,14 @@ def test_the_retraining_sensor_waits_for_a_trigger_and_uses_no_worker(ten_days):
 
 def test_doing_all_of_it_again_duplicates_nothing_and_starts_no_task_that_has_nothing_to_do(ten_days):
     before, failed_before, tasks_before = everything_recorded(), ten_days.failures(), ten_days.tasks_of("score", "monitor")
-    ten_days.backfill("schedules", FIRST_AGAIN, str(NIGHTS[-1]), reprocess="completed")
-    for dataset in ("outcomes", "weather"):
-        ten_days.backfill(dataset, FIRST_AGAIN, str(NIGHTS[-2]), reprocess="completed")
+    backfills = [ten_days.api.backfill(f"{dataset}.ingest", str(day), str(day), reprocess="completed") for dataset, day in AGAIN.items()]
+    ten_days.settle(lambda: all(map(ten_days.is_done, backfills)))
     for model in MODELS:
-        ten_days.run(f"{model}.train", conf={"as_of": str(TRAINED_AS_OF)})
+        ten_days.api.trigger(f"{model}.train", conf={"as_of": str(TRAINED_AS_OF)})
+    ten_days.settle()
     assert everything_recorded() == before
     assert ten_days.failures() == failed_before
     assert ten_days.tasks_of("score", "monitor") == tasks_before
-
-
-def test_a_backfill_whose_inputs_come_in_any_order_scores_each_of_its_days_once_and_monitors_it(ten_days):
-    before = ten_days.tasks_of("score", "monitor")
-    days = ["2013-01-12", "2013-01-13"]
-    backfills = [
-        ten_days.api.backfill("outcomes.ingest", "2013-01-11", "2013-01-12"),
-        ten_days.api.backfill("schedules.ingest", days[0], days[-1]),
-        ten_days.api.backfill("weather.ingest", "2013-01-11", "2013-01-12"),
-    ]
-    ten_days.settle(lambda: all(map(ten_days.is_done, backfills)))
-    new = list((Counter(ten_days.tasks_of("score", "monitor")) - Counter(before)).elements())
-    assert [task for task in new if task[0].endswith(".score")] == [(f"{model}.score", day, "success") for model in MODELS for day in days]
-    monitored = {task for task in new if task[0].endswith(".monitor")}
-    assert monitored == {(f"{model}.monitor", day, "success") for model in MODELS for day in days}
-    for model in MODELS:
-        assert {find_predictions(model, str(day)).origin for day in days} == {"backfill"}
-        metric = {"flight_delay": "performance.auc", "air_time": "performance.mae"}[model]
-        observed = [str(each.partition) for each in list_observations(model, metric, "2013-01-12", "2013-01-13")]
-        assert observed == days[:-1]  # the last day has no labels yet
-
-
-def test_training_as_of_a_past_date_never_takes_the_place_of_a_newer_champion(ten_days):
-    serving = champion("flight_delay")
-    run = ten_days.run("flight_delay.train", conf={"as_of": "2013-01-07", "reason": "what would we have had a day before?"})
-    assert run["state"] == "success"
-    states = {task["task_id"]: task["state"] for task in ten_days.api.task_instances("flight_delay.train", run["dag_run_id"])}
-    assert states["train"] == "success"
-    assert champion("flight_delay") == serving
-    with reading() as connection:
-        candidates = metadata.tables["candidates"]
-        as_of = connection.execute(sa.select(candidates.c.as_of).where(candidates.c.model == "flight_delay")).scalars().all()
-    assert "2013-01-07" in as_of
 
 
 def test_a_corrected_day_of_weather_alone_scores_the_day_that_read_it_again(ten_days):
@@ -165,26 +146,42 @@ def test_a_corrected_day_of_weather_alone_scores_the_day_that_read_it_again(ten_
     assert len(list_predictions("flight_delay", last=NIGHTS[-1])) == len(NIGHTS)
 
 
-@pytest.mark.parametrize("dag_id", ["weather.ingest", "flight_delay.score", "flight_delay.monitor", "flight_delay.train"])
-def test_a_manual_run_without_a_day_is_refused_before_any_side_effect(ten_days, dag_id):
+WITHOUT_A_DAY = ("weather.ingest", "flight_delay.score", "flight_delay.monitor", "flight_delay.train")
+MANGLED = ("junk; drop table", "2013-1-9", "2013-02-30", "../../etc/passwd")
+
+
+@pytest.fixture(scope="module")
+def wrong_runs(ten_days):
+    """What was recorded before and after manual runs that are refused, and they: by DAG those without a day, and by key the others."""
     before = everything_recorded()
-    run = ten_days.run(dag_id)
+    started = {dag_id: (dag_id, ten_days.api.trigger(dag_id)) for dag_id in WITHOUT_A_DAY}
+    started |= {key: ("flight_delay.score", ten_days.api.trigger("flight_delay.score", partition_key=key)) for key in MANGLED}
+    ten_days.settle()
+    runs = {
+        name: next(run for run in ten_days.api.runs(dag_id) if run["dag_run_id"] == run_id) for name, (dag_id, run_id) in started.items()
+    }
+    return before, everything_recorded(), runs
+
+
+@pytest.mark.parametrize("dag_id", WITHOUT_A_DAY)
+def test_a_manual_run_without_a_day_is_refused_before_any_side_effect(ten_days, wrong_runs, dag_id):
+    before, after, runs = wrong_runs
+    run = runs[dag_id]
     assert run["state"] == "failed"
     first = ten_days.api.task_instances(dag_id, run["dag_run_id"], state="failed")[0]
     assert first["try_number"] == 1, "a wrong parameter is not worth a retry"
     failure = ten_days.failure(run)
     assert "neither a partition key nor the parameter" in failure.why
-    assert everything_recorded() == before
+    assert after == before
 
 
-@pytest.mark.parametrize("key", ["junk; drop table", "2013-1-9", "2013-02-30", "../../etc/passwd"])
-def test_a_mangled_partition_key_is_refused_before_any_side_effect(ten_days, key):
-    before = everything_recorded()
-    run = ten_days.run("flight_delay.score", partition_key=key)
-    assert run["state"] == "failed"
-    failure = ten_days.failure(run)
+@pytest.mark.parametrize("key", MANGLED)
+def test_a_mangled_partition_key_is_refused_before_any_side_effect(ten_days, wrong_runs, key):
+    before, after, runs = wrong_runs
+    assert runs[key]["state"] == "failed"
+    failure = ten_days.failure(runs[key])
     assert "is not a date. Write it as YYYY-MM-DD" in failure.why
-    assert everything_recorded() == before
+    assert after == before
 
 
 def test_a_missing_landing_file_fails_at_once_names_the_file_and_leaves_nothing_half_written(ten_days):
@@ -256,13 +253,12 @@ def test_the_nightly_maintenance_reads_all_of_it_again_and_removes_nothing_that_
     assert files == {file: file.stat().st_mtime for file in (ten_days.home / "storage").rglob("*") if file.is_file()}
 
 
-def test_a_person_promotes_an_older_version_by_force_and_is_named_in_the_ledger(ten_days):
-    ten_days.run("air_time.train", conf={"as_of": "2013-01-09"})
-    newest = champion("air_time")
-    form = {"version": 1, "reason": "the newer one is under suspicion", "force": True}
-    ten_days.run("air_time.promote", conf=form)
-    assert newest.version != 1
-    assert champion("air_time").version == 1
+def test_a_person_promotes_an_older_version_by_force_and_is_named_in_the_ledger(ten_days, older_version):
+    model = older_version.model
+    assert champion(model).as_of > older_version.as_of
+    form = {"version": older_version.version, "reason": "the newer one is under suspicion", "force": True}
+    ten_days.run(f"{model}.promote", conf=form)
+    assert champion(model) == older_version
     with reading() as connection:
         ledger = metadata.tables["ledger"]
         body = (
@@ -271,7 +267,17 @@ def test_a_person_promotes_an_older_version_by_force_and_is_named_in_the_ledger(
             .first()
         )
     assert json.loads(body)["reason"] == form["reason"]
-    assert champion_for("air_time", "2013-01-08").version == 1
+    assert champion_for(model, TRAINED_AS_OF) == older_version
+
+
+@pytest.fixture
+def older_version(ten_days):
+    """A version of flight_delay as of a day before its champion's: that which the browser's tests have trained, or one of now."""
+    serving = champion("flight_delay")
+    if not (found := [each for each in list_versions("flight_delay") if each.as_of < serving.as_of]):
+        ten_days.run("flight_delay.train", conf={"as_of": "2013-01-06"})
+        found = [each for each in list_versions("flight_delay") if each.as_of < serving.as_of]
+    return found[0]
 
 
 def everything_recorded() -> dict[str, list[tuple]]:

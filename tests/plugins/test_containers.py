@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -23,7 +22,6 @@ from evergreen_airflow.dags.training_task import training_task
 from evergreen_airflow.operators.training import TrainCandidateOperator
 from include.evergreen import PROJECT_ROOT
 from include.evergreen.config import Catalog
-from include.evergreen.config.docker import Docker
 from include.evergreen.foundation.errors import ConfigError, DataError, TransientError
 from include.evergreen.foundation.span import Span
 from include.evergreen.state import mlflow_store, storage
@@ -91,10 +89,26 @@ def context_of(digest: str, run_id: str = "manual__1", **params: Any) -> dict[st
     return {"ti": ti, "task_instance": ti, "dag_run": run, "run_id": run_id, "params": {"reason": "a test", **params}}
 
 
-def test_it_trains_what_a_worker_trains_bit_for_bit(declare: Any, ingested: Path, tmp_path: Path, daemon: DockerDaemon) -> None:
-    task, asked = declare(), context()
+def test_it_trains_what_a_worker_trains_bit_for_bit_and_what_it_logs_is_in_the_tasks_log_and_secrets_are_not(
+    declare: Any,
+    ingested: Path,
+    tmp_path: Path,
+    daemon: DockerDaemon,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "pears and plums")
+    task, asked = declare(), context(reason="to be read")
     beside = copy_home(ingested, tmp_path / "beside")
-    answer = task.execute(asked)
+    with caplog.at_level("INFO"):
+        answer = task.execute(asked)
+    logged = caplog.text + capsys.readouterr().out
+    assert "fitted on" in logged
+    assert "pears and plums" not in logged
+    candidate = find_candidate(answer["run_key"])
+    assert candidate.facts["reason"] == "to be read"
+    assert os.stat(candidate.artifact_uri.removeprefix("file://")).st_uid == os.getuid()
     in_container = prediction_bytes(answer)
     assert TrainCandidateOperator(task_id="train", model=MODEL).execute(asked) == {**answer, "is_new": False}
     with at_home(beside):
@@ -103,34 +117,18 @@ def test_it_trains_what_a_worker_trains_bit_for_bit(declare: Any, ingested: Path
         assert prediction_bytes(in_worker) == in_container
 
 
-def test_what_it_logs_is_in_the_tasks_log_and_secrets_are_not(
-    declare: Any,
-    daemon: DockerDaemon,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "pears and plums")
-    with caplog.at_level("INFO"):
-        answer = declare().execute(context(reason="to be read"))
-    logged = caplog.text + capsys.readouterr().out
-    assert "fitted on" in logged
-    assert "pears and plums" not in logged
-    candidate = find_candidate(answer["run_key"])
-    assert candidate.facts["reason"] == "to be read"
-    assert os.stat(candidate.artifact_uri.removeprefix("file://")).st_uid == os.getuid()
-
-
-def test_an_image_of_the_project_needs_none_of_the_workers_files(
-    ingested: Path, daemon: DockerDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_image_of_the_project_needs_none_of_the_workers_files_and_fits_what_the_worker_declares_whatever_it_has(
+    declare: Any, daemon: DockerDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with compose, where a worker's own paths are not the Docker host's."""
-    from evergreen_airflow.operators.containers import TrainInContainerOperator
-
     image = image_of_the_project(daemon, tmp_path)
+    task, asked = declare(image=image), context()
     monkeypatch.setenv(container.MOUNTS, daemon.mounts.replace("own,", ""))
-    answer = TrainInContainerOperator(task_id="train", model=MODEL, docker=Docker(image=image)).execute(context())
-    assert find_candidate(answer["run_key"]).model == MODEL
+    declared = Catalog().model_path(MODEL)
+    declared.write_text(declared.read_text().replace("C: 0.1}", "C: 0.125}"))
+    candidate = find_candidate(task.execute(asked)["run_key"])
+    assert candidate.model == MODEL
+    assert candidate.facts["parameters"]["C"] == 0.125
 
 
 def test_a_log_in_pieces_is_put_together_and_each_line_keeps_its_level(
@@ -179,18 +177,6 @@ def test_an_error_in_the_container_is_the_same_error_here(declare: Any, daemon: 
 def test_a_snapshot_that_is_not_there_starts_no_container(declare: Any, daemon: DockerDaemon) -> None:
     with pytest.raises(DataError, match="No snapshot '00000000' is recorded"):
         declare().execute(context_of("00000000"))
-
-
-def test_it_fits_what_the_worker_declares_whatever_its_image_has(
-    declare: Any, daemon: DockerDaemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task, asked = declare(), context()
-    code = PROJECT_ROOT / "include"
-    entries = [f"{code}:{code}:ro" if entry == container.OWN else entry for entry in daemon.mounts.split(",")]
-    monkeypatch.setenv(container.MOUNTS, ",".join(entries))
-    declared = Catalog().model_path(MODEL)
-    declared.write_text(declared.read_text().replace("C: 0.1}", "C: 0.125}"))
-    assert find_candidate(task.execute(asked)["run_key"]).facts["parameters"]["C"] == 0.125
 
 
 def test_it_may_use_the_cores_and_the_memory_that_are_declared_and_runs_as_the_worker(declare: Any, daemon: DockerDaemon) -> None:
@@ -248,16 +234,16 @@ def test_a_task_that_is_told_to_stop_removes_its_container_at_once(declare: Any,
 def test_after_its_worker_was_killed_the_next_try_removes_what_it_left_and_trains(declare: Any, daemon: DockerDaemon) -> None:
     task, asked = declare(), context()
     digest = asked["ti"].xcom_pull(task_ids="snapshot")["snapshot"]
-    code = f"""
-        from tests.plugins.test_containers import *
-        training_task(Catalog().model(MODEL)).execute(context_of({digest!r}))
-    """
-    worker = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)], cwd=PROJECT_ROOT, env={**os.environ, "PYTHONPATH": ".:plugins"}
-    )
-    wait_for(lambda: any(each["State"] == "running" for each in daemon.containers()))
-    worker.send_signal(signal.SIGKILL)
-    worker.wait()
+    if (worker := os.fork()) == 0:
+        try:
+            task.execute(asked)
+        finally:
+            os._exit(1)
+    try:
+        wait_for(lambda: any(each["State"] == "running" for each in daemon.containers()))
+    finally:
+        os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
     (left,) = daemon.containers()
     answer = task.execute(asked)
     assert left["Id"] not in {each["Id"] for each in daemon.containers()}

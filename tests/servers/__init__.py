@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
@@ -20,12 +21,18 @@ def postgresql() -> Iterator[PostgreSQL]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@cache
+def daemon_of_the_tests() -> DockerDaemon:
+    """The one that `docker_daemon` starts and ends. Its place is known before: an Airflow can be told of it."""
+    return DockerDaemon()
+
+
+@pytest.fixture(scope="module")
 def docker_daemon() -> Iterator[DockerDaemon]:
-    """One daemon for all tests, without a route to anywhere."""
+    """A daemon for the tests of a file, without a route to anywhere. After them it ends: containerd takes processor time for nothing."""
     if reason := DockerDaemon.why_not():
         pytest.skip(reason)
-    with DockerDaemon() as daemon:
+    with daemon_of_the_tests() as daemon:
         yield daemon
 
 

@@ -9,6 +9,7 @@ import ctypes
 import io
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -39,6 +40,7 @@ class DockerDaemon:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._folder = Path(tempfile.gettempdir(), f"docker-of-evergreen-{secrets.token_hex(4)}")
 
     @staticmethod
     def why_not() -> str | None:
@@ -59,7 +61,7 @@ class DockerDaemon:
         return f"own,{sysconfig.get_paths()['purelib']}:{SITE_PACKAGES}:ro"
 
     def __enter__(self) -> DockerDaemon:
-        self._folder = Path(tempfile.mkdtemp(prefix="docker-of-evergreen-"))
+        self._folder.mkdir(mode=0o700)
         try:
             self._start()
             self._make_image()
