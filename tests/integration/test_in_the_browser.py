@@ -57,21 +57,19 @@ def wait_until(condition, seconds=60):
         time.sleep(0.3)
 
 
-def go_to_the_list(page):
-    """The view before has links of the same names, and stays for a moment."""
+def test_the_list_shows_all_dags_and_no_import_error_and_leads_to_each(page):
     go(page, "/dags")
     page.get_by_text(f"{len(DAGS)} Dags").wait_for()
-
-
-def test_the_list_shows_all_dags_and_no_import_error(page):
-    go_to_the_list(page)
     assert page.get_by_text("Dag Import Errors").count() == 0
+    for dag_id in DAGS:
+        assert page.get_by_role("link", name=dag_id, exact=True).first.get_attribute("href") == f"/dags/{dag_id}"
+    page.get_by_role("link", name=OF_EACH_KIND[0], exact=True).first.click()
+    page.get_by_role("heading", name=OF_EACH_KIND[0]).wait_for()
 
 
 @pytest.mark.parametrize("dag_id", OF_EACH_KIND)
 def test_the_page_of_every_kind_of_dag_opens_and_says_what_the_dag_does(page, dag_id):
-    go_to_the_list(page)
-    page.get_by_role("link", name=dag_id, exact=True).first.click()
+    go(page, f"/dags/{dag_id}")
     page.get_by_role("heading", name=dag_id).wait_for()
     page.get_by_role("button", name="Dag Docs").click()
     docs = page.locator("[role=dialog][data-state=open]")
