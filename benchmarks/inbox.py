@@ -30,7 +30,7 @@ class Form:
 
 
 FULL = Form(100_000, 10_000, 1_000, 100)
-SMALL = Form(2_000, 200, 50, 10)
+SMALL = Form(500, 100, 20, 4)
 
 
 def main(given: list[str] | None = None) -> int:

@@ -29,10 +29,11 @@ class Form:
     train_rows: int
     days: int
     max_rows: int
+    parameters: str = "{}"  # of the estimator
 
 
 FULL = Form(20_000_000, 30, 2_000_000, 20_000_000, 40, 1_000_000)
-SMALL = Form(300_000, 4, 50_000, 40_000, 8, 10_000)  # two batches of rows, and a window that is cut
+SMALL = Form(270_000, 4, 20_000, 40_000, 8, 10_000, "{max_iter: 10}")  # two batches of rows, and a window that is cut
 
 
 def main(given: list[str] | None = None) -> int:

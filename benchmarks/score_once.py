@@ -70,6 +70,7 @@ train:
   holdout: 2 days
   max_rows: {max_rows}
   estimator: sklearn.ensemble.HistGradientBoostingClassifier
+  parameters: {parameters}
   trusted_types: [sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor]
 gate:
   criteria: [{{kind: absolute, metric: auc, at_least: 0.5}}]
@@ -171,7 +172,9 @@ def _declare(include: Path, form: dict[str, Any]) -> None:
     model = include / "models" / MODEL
     model.mkdir(parents=True, exist_ok=True)
     features = "\n".join(f"  - {{name: {name}, kind: numeric, description: A number}}" for name in names)
-    text = _MODEL.format(features=features, window=form.get("window", DAYS), max_rows=form.get("max_rows", 1_000_000))
+    text = _MODEL.format(
+        features=features, window=form.get("window", DAYS), max_rows=form.get("max_rows", 1_000_000), parameters=form["parameters"]
+    )
     (model / "model.yaml").write_text(text, encoding="utf-8")
     (model / "features.py").write_text(_FEATURES.format(names=", ".join(map(repr, names))), encoding="utf-8")
     (model / "runbook.md").write_text("# clicks\n\nIt is measured and not served.\n", encoding="utf-8")

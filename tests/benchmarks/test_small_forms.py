@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks.scratch import FORKED
+from include.evergreen.serving.clean_processes import ADDRESS, Server
 from tests.unit.warm import run_warm
 from tools.embedded import ROOT
 
 LISTED = re.search(r"for name in ([a-z_ ]+);", (ROOT / "Makefile").read_text())  # what `make bench` runs
+PATHS = f"{ROOT}:{ROOT / 'plugins'}"
+
+
+@pytest.fixture(scope="module")
+def clean_processes() -> Iterator[str]:
+    """The address of one server that all of them share; in a folder of its own, as a socket's path must be short."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", PATHS)  # it forks for whoever has the same
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.delenv(ADDRESS, raising=False)
+        server = Server()
+        server.start()
+        yield os.environ.pop(ADDRESS)
+        server.stop()
 
 
 @pytest.mark.parametrize("name", LISTED.group(1).split() if LISTED else ["make bench lists none"])
-def test_both_sides_of_a_benchmark_agree(name: str, tmp_path: Path) -> None:
+def test_both_sides_of_a_benchmark_agree(name: str, clean_processes: str, tmp_path: Path) -> None:
     scratch, output, errors = tmp_path / "scratch", tmp_path / "output", tmp_path / "errors"
     scratch.mkdir()
-    environment = {"TMPDIR": str(scratch), "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}", FORKED: "1"}
+    environment = {"TMPDIR": str(scratch), "PYTHONPATH": PATHS, FORKED: clean_processes}
     code = run_warm(f"benchmarks.{name}", "--small", "--json", environment=environment, output=output, errors=errors)
     assert code == 0, errors.read_text()[-3000:]
     document = json.loads(output.read_text())
