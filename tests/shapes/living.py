@@ -10,7 +10,7 @@ from types import ModuleType
 import pandas as pd
 
 from include.evergreen.config import Catalog, DatasetConfig, ModelConfig
-from include.evergreen.data.partitions import current_partition, publish_partition
+from include.evergreen.data.partitions import current_partition, current_partitions, publish_partition
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.settings import Settings
@@ -74,15 +74,13 @@ class Living:
         coming = []
         for name in self.catalog.dataset_names():
             dataset = self.catalog.dataset(name)
+            there = {each.partition: each.version for each in current_partitions(name)}
             for partition in dataset.schedule.partitions(dataset.schedule.first, dataset.grain.shift(dataset.grain.at(until), 1)):
-                coming.append((dataset.known_from(partition), False, dataset, partition))
-                if hasattr(self.source, "later") and name == self.model.target.dataset:
+                if partition not in there:
+                    coming.append((dataset.known_from(partition), False, dataset, partition))
+                if there.get(partition, 0) <= 1 and hasattr(self.source, "later") and name == self.model.target.dataset:
                     coming.append((dataset.grain.end(partition) + self.source.TOLD_AFTER, True, dataset, partition))
-        return [each for each in sorted(coming, key=lambda each: each[:2]) if each[0] <= until and self._is_new(*each[1:])]
-
-    def _is_new(self, later: bool, dataset: DatasetConfig, partition: Partition) -> bool:
-        current = current_partition(dataset.name, partition)
-        return current is None or current.version <= int(later)
+        return [each for each in sorted(coming, key=lambda each: each[:2]) if each[0] <= until]
 
     def frame(self, dataset: DatasetConfig, partition: Partition, *, later: bool = False) -> pd.DataFrame:
         given = (self.source.later if later else self.source.frame)(dataset.name, partition)
@@ -92,8 +90,9 @@ class Living:
     def deliver(self, dataset: DatasetConfig, partition: Partition, known: dt.datetime, frame: pd.DataFrame) -> None:
         """Publish a partition as ingestion does, without reading it from anywhere."""
         column, digest = dataset.knowledge.column, frame_digest(frame)
-        is_first = current_partition(dataset.name, partition) is None
-        known = known if column is None else (frame[column].min() if is_first else frame[column].max()).to_pydatetime()
+        if column is not None:
+            is_first = current_partition(dataset.name, partition) is None
+            known = (frame[column].min() if is_first else frame[column].max()).to_pydatetime()
         path = f"datasets/{dataset.name}/{partition}/{digest[:16]}.parquet"
         storage.write_frame(path, frame)
         counts = {"rows": len(frame), "source_rows": len(frame), "quarantined": 0, "quarantine_digest": "", "quarantine_path": ""}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 
@@ -21,6 +23,7 @@ def frame(dataset: str, partition: Partition) -> pd.DataFrame:
     return told[["payment"]].assign(disputed=True).reset_index(drop=True)
 
 
+@cache  # and nobody changes it
 def _payments(hour: Partition) -> pd.DataFrame:
     rng, number = np.random.default_rng(HOUR.number(hour)), HOUR.number(hour)
     amount = rng.normal(size=ROWS)

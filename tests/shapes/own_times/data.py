@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 
@@ -18,9 +20,10 @@ def frame(dataset: str, partition: Partition) -> pd.DataFrame:
     if dataset == "alarms":
         return pd.DataFrame({"country": COUNTRIES, "stolen": [_stolen(HOUR.number(partition), each) for each in COUNTRIES]})
     paid = _paid(partition)
-    return paid.assign(disputed=_disputed(partition, paid))[["payment", "disputed"]] if dataset == "chargebacks" else paid
+    return paid.assign(disputed=_disputed(partition))[["payment", "disputed"]] if dataset == "chargebacks" else paid
 
 
+@cache  # and nobody changes it
 def _paid(day: Partition) -> pd.DataFrame:
     number = DAILY.number(day)
     rng = np.random.default_rng(number)
@@ -32,8 +35,10 @@ def _paid(day: Partition) -> pd.DataFrame:
     return pd.DataFrame({"payment": payments, "card": cards, "country": rng.choice(COUNTRIES, len(cards)), "paid_at": paid_at})
 
 
-def _disputed(day: Partition, paid: pd.DataFrame) -> np.ndarray:
+@cache
+def _disputed(day: Partition) -> np.ndarray:
     """By the law: of what had happened when a payment was made."""
+    paid = _paid(day)
     earlier = pd.concat([_paid(DAILY.shift(day, -1)), paid])
     before = [
         int(((earlier["card"] == card) & (earlier["paid_at"] < at) & (earlier["paid_at"] > at - AN_HOUR)).sum())
