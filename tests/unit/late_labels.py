@@ -17,7 +17,9 @@ from include.evergreen.data.partitions import PartitionVersion, publish_partitio
 from include.evergreen.foundation.digest import frame_digest
 from include.evergreen.foundation.grain import DAILY, Partition
 from include.evergreen.foundation.settings import Settings
+from include.evergreen.monitoring import monitor
 from include.evergreen.registry import champions
+from include.evergreen.scoring.score import score
 from include.evergreen.state import storage
 from tests.templates import template
 from tests.unit.flights import at_home, copy_home, empty_template, registered_as_of
@@ -152,6 +154,28 @@ def deliver_days(first: int, last: int) -> None:
 def settle_champion() -> None:
     """Fill this test's home: both datasets up to the day before `AS_OF`, and a champion as of that day, which has scored nothing."""
     copy_home(template("late-labels", _make_champion), Settings.from_environment().home)
+
+
+def settle_mature() -> None:
+    """Fill this test's home as `settle_champion` does; then days are lived until `AS_OF` has all its labels, and is monitored with them."""
+    copy_home(template("late-labels-mature", _make_mature), Settings.from_environment().home)
+
+
+def live(catalog: Catalog, number: int) -> None:
+    """A day's payments come, are scored and monitored, and its chargebacks arrive."""
+    model = catalog.model(MODEL)
+    deliver("payments", day(number))
+    assert score(catalog, model, day(number), "live").is_done
+    monitor(catalog, model, day(number), "live")
+    deliver("chargebacks", day(number))
+
+
+def _make_mature(home: Path) -> None:
+    with at_home(copy_home(template("late-labels", _make_champion), home)):
+        catalog = Catalog(home / "include")
+        for number in range(AS_OF, AS_OF + WITHIN + 1):
+            live(catalog, number)
+        monitor(catalog, catalog.model(MODEL), day(AS_OF), "live")
 
 
 def _make_champion(home: Path) -> None:

@@ -45,8 +45,10 @@ from tests.unit.late_labels import (
     delays,
     deliver,
     disputed,
+    live,
     payments,
     settle_champion,
+    settle_mature,
 )
 
 LABELS = LabelSource("chargebacks", Span(WITHIN, "day"))
@@ -67,29 +69,29 @@ def model(catalog: Catalog) -> ModelConfig:
 
 
 @pytest.fixture
-def night(catalog: Catalog, model: ModelConfig) -> object:
+def night(catalog: Catalog) -> object:
     """Live a day: its payments come, are scored and monitored, and its chargebacks arrive; returns what their event starts."""
 
     def night(number: int) -> list[int]:
-        deliver("payments", day(number))
-        assert score(catalog, model, day(number), "live").is_done
-        monitor(catalog, model, day(number), "live")
-        return arrive(number)
+        live(catalog, number)
+        return started_by(number)
 
     return night
 
 
 @pytest.fixture
-def mature(catalog: Catalog, model: ModelConfig, night) -> None:  # type: ignore[no-untyped-def]
+def mature(catalog: Catalog) -> None:
     """D has all its labels, and is monitored with them."""
-    for number in range(D, LAST + 1):
-        night(number)
-    monitor(catalog, model, day(D), "live")
+    settle_mature()
 
 
 def arrive(number: int, frame: pd.DataFrame | None = None) -> list[int]:
     """The chargebacks of a day arrive; returns the numbers of the days whose monitoring their event starts."""
     deliver("chargebacks", day(number), frame)
+    return started_by(number)
+
+
+def started_by(number: int) -> list[int]:
     return [(DAILY.number(partition) - DAILY.number(day(0))) for partition in readiness.monitorings_started_by(MODEL, day(number), LABELS)]
 
 
