@@ -38,7 +38,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from benchmarks.report import Report, arguments, differences, run_benchmark, say
-from benchmarks.scratch import MeasuredProcessError, forked_clean_processes, use_home
+from benchmarks.scratch import MLFLOW, MeasuredProcessError, forked_clean_processes, use_home
 from benchmarks.shop import DATASETS, MODEL, declare, deliver
 from benchmarks.years import Years, fill, one_file
 from include.evergreen.config import Catalog
@@ -67,11 +67,10 @@ LAST_MADE_UP = DAILY.shift(AS_OF, -(DAYS_BEFORE + 1))
 ROUNDS, MOST_ROUNDS, SMALL_ROUNDS = 7, 50, 0  # of the small form the rehearsal is all
 DEFAULT = Years(1000, 100, 1825, 200, 3, LAST_MADE_UP, MODEL, DATASETS)
 FULL = replace(DEFAULT, daily_models=1000, metrics=15)
-SMALL = replace(DEFAULT, models=20, datasets=4, days=140, daily_models=20)
+SMALL = replace(DEFAULT, models=6, datasets=4, days=70, daily_models=6)
 VERIFIED = 20  # things a night: fewer than either side has
 OF_HISTORY_OR_CLOCK = {FRESHNESS, RELATIVE_VOLUME, SCORING_SPEED}  # observations in which the two sides differ by what they are
 SIDES = ("empty", "full")
-MLFLOW = "mlflow.db"
 
 
 def main(given: list[str] | None = None) -> int:

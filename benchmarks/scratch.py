@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from tools.landing_zone import lay_out
 
 ROOT = Path(__file__).resolve().parents[1]
 FORKED = "EVERGREEN_BENCHMARK_FORKED"  # set by the suite to the address of a server of clean processes: its small forms measure no time
+EMPTY_HOME = "EVERGREEN_BENCHMARK_EMPTY_HOME"  # likewise, to an empty home whose databases are migrated
+MLFLOW = "mlflow.db"
 STATE_VARIABLES = (
     "AIRFLOW_HOME",
     ADDRESS,
@@ -51,13 +54,15 @@ def scratch_folder(name: str) -> Iterator[Path]:
 def use_home(home: Path) -> None:
     """Make ``home`` this process's EVERGREEN_HOME, and forget whatever else points to state.
 
-    Where `FORKED` is set, gates have their clean processes forked from then on.
+    Where `FORKED` is set, gates have their clean processes forked from then on; where `EMPTY_HOME` is, a new home is a copy of that one.
     """
     for name in STATE_VARIABLES:
         os.environ.pop(name, None)
     os.environ["EVERGREEN_HOME"] = str(home)
     if FORKED in os.environ:
         os.environ[ADDRESS] = os.environ[FORKED]
+    if EMPTY_HOME in os.environ and not (home / MLFLOW).exists():
+        shutil.copytree(os.environ[EMPTY_HOME], home, dirs_exist_ok=True)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.scratch import FORKED
+from benchmarks.scratch import EMPTY_HOME, FORKED
 from include.evergreen.serving.clean_processes import ADDRESS, Server
+from tests.unit.flights import empty_template
 from tests.unit.warm import run_warm
 from tools.embedded import ROOT
 
@@ -36,7 +37,7 @@ def clean_processes() -> Iterator[str]:
 def test_both_sides_of_a_benchmark_agree(name: str, clean_processes: str, tmp_path: Path) -> None:
     scratch, output, errors = tmp_path / "scratch", tmp_path / "output", tmp_path / "errors"
     scratch.mkdir()
-    environment = {"TMPDIR": str(scratch), "PYTHONPATH": PATHS, FORKED: clean_processes}
+    environment = {"TMPDIR": str(scratch), "PYTHONPATH": PATHS, FORKED: clean_processes, EMPTY_HOME: str(empty_template())}
     code = run_warm(f"benchmarks.{name}", "--small", "--json", environment=environment, output=output, errors=errors)
     assert code == 0, errors.read_text()[-3000:]
     document = json.loads(output.read_text())
