@@ -8,6 +8,8 @@ HOME must hold the landing zone. Run in a process of its own, so that the benchm
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import mlflow
 import pandas as pd
 
 from benchmarks.outcome import DATASETS, MODEL
-from benchmarks.scratch import use_home
+from benchmarks.scratch import EMPTY_HOME, MLFLOW, use_home
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partitions, read_partition
@@ -88,7 +90,9 @@ def _lay_out_plainly(champion: RegisteredVersion, state: Path) -> None:
 
 def _register_plainly(champion: RegisteredVersion, state: Path) -> str:
     """The champion's own files in an MLflow store of the plain script's own; returns the run's id."""
-    store = f"sqlite:///{state}/mlflow.db"
+    store = f"sqlite:///{state / MLFLOW}"
+    if EMPTY_HOME in os.environ:
+        shutil.copy(Path(os.environ[EMPTY_HOME]) / MLFLOW, state)
     client = mlflow.MlflowClient(tracking_uri=store, registry_uri=store)
     run = client.create_run(client.create_experiment(MODEL, artifact_location=(state / "mlartifacts").as_uri()))
     client.log_artifacts(run.info.run_id, champion.artifact_uri.removeprefix("file://"), "model")
