@@ -117,15 +117,17 @@ BROKEN = {  # what features.py does; the check that finds it
     "a rank among the rows": (BOUNDARIES, "rows['price'].rank()"),
     "what is left of other days": (BOUNDARIES, "remembered(len(rows))"),
     "what it did to what all share": (BOUNDARIES, "spoiled(read, rows)"),
-    "chance": (ROWS_ALONE, "random.random()"),
-    "NumPy's chance": (ROWS_ALONE, "np.random.default_rng().normal(size=len(rows))"),
-    "the year": (ROWS_ALONE, "float(dt.date.today().year)"),
-    "the clock": (ROWS_ALONE, "dt.datetime.now(dt.timezone.utc).timestamp() // 86400"),
-    "pandas' clock": (ROWS_ALONE, "float(pd.Timestamp.now().year)"),
-    "seconds since 1970": (ROWS_ALONE, "time.time() // 86400"),
-    "the zone of the machine": (ROWS_ALONE, "float(time.timezone)"),
-    "hashes of texts": (ROWS_ALONE, "rows['shop'].map(hash) % 1000"),
-    "the process": (ROWS_ALONE, "float(os.getpid())"),
+}
+ALONE = {  # what features.py does, and is not of the rows alone
+    "chance": "random.random()",
+    "the chance of NumPy": "np.random.default_rng().normal(size=len(rows))",
+    "the year": "float(dt.date.today().year)",
+    "the clock": "dt.datetime.now(dt.timezone.utc).timestamp() // 86400",
+    "the clock of pandas": "float(pd.Timestamp.now().year)",
+    "seconds since 1970": "time.time() // 86400",
+    "the zone of the machine": "float(time.timezone)",
+    "hashes of texts": "rows['shop'].map(hash) % 1000",
+    "the process": "float(os.getpid())",
 }
 MORE = """
 from include.evergreen.data.partitions import current_partition, read_partition
@@ -165,12 +167,12 @@ def include(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_honest_features_pass(include: Path, check: str) -> None:
-    declared = "".join(f"  - {{name: honest {number}, kind: numeric, description: Under test}}\n" for number in range(len(HONEST)))
-    model = include / "models" / "takings" / "model.yaml"
-    model.write_text(MODEL.replace("features:\n", f"features:\n{declared}"))
-    columns = ", ".join(f"'honest {number}': {value}" for number, value in enumerate(HONEST.values()))
-    more = f"alone = features\n\ndef features(read):\n    rows = read.rows()\n    return alone(read).assign(**{{{columns}}})\n"
-    assert [each.message for each in _examined(include, "rows['price']", check, more)] == []
+    assert [each.message for each in _all_examined(include, HONEST, check)] == []
+
+
+def test_features_that_are_not_of_the_rows_alone_are_found_by_a_process_of_its_own(include: Path) -> None:
+    """All at once, as each process costs a second; none of them changes what another finds."""
+    assert {each.feature for each in _all_examined(include, ALONE, ROWS_ALONE)} == set(ALONE)
 
 
 @pytest.mark.parametrize(("check", "value"), BROKEN.values(), ids=BROKEN)
@@ -275,6 +277,15 @@ def test_a_teams_models_are_examined_wherever_they_stand(include: Path) -> None:
 
 def _write(include: Path, value: str, more: str = MORE) -> None:
     (include / "models" / "takings" / "features.py").write_text(FEATURES.format(value=value, more=more))
+
+
+def _all_examined(include: Path, values: dict[str, str], check: str) -> list[Finding]:
+    """The findings on a model with a feature of each of some names, beside two that are honest."""
+    declared = "".join(f"  - {{name: {name}, kind: numeric, description: Under test}}\n" for name in values)
+    (include / "models" / "takings" / "model.yaml").write_text(MODEL.replace("features:\n", f"features:\n{declared}"))
+    columns = ", ".join(f"{name!r}: {value}" for name, value in values.items())
+    more = f"alone = features\n\ndef features(read):\n    rows = read.rows()\n    return alone(read).assign(**{{{columns}}})\n"
+    return _examined(include, "rows['price']", check, more)
 
 
 def _examined(include: Path, value: str, check: str, more: str = MORE) -> list[Finding]:
