@@ -95,10 +95,11 @@ def test_rows_that_were_known_too_late_are_left_out_of_every_batch(
     assert pd.concat([rows for rows, _ in batches]).index.equals(pd.RangeIndex(in_time))
 
 
-@pytest.mark.usefixtures("trained", "few")
-def test_a_challenger_scores_each_batch_with_its_own_features(catalog: Catalog, air_time: ModelConfig, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("trained")
+def test_a_challenger_scores_each_batch_with_its_own_features(catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changed = with_other_features(catalog, tmp_path / "include")
     registered_as_of(changed.model("air_time"), january(19), changed)
+    monkeypatch.setattr(partition_cache, "BATCH_ROWS", FEW)
     frame = _score(changed, changed.model("air_time")).frame()
     assert (frame["challenger_prediction"] - frame["prediction"]).abs().between(1e-9, 60).all()
 
