@@ -67,10 +67,10 @@ def lineage(catalog: Catalog, model: ModelConfig, code: FeatureCode | None = Non
     depended_on = {
         dataset: set().union(*(origins.get(dataset, set()) for origins in columns.values())) for dataset in trial.source.datasets
     }
-    for dataset, day in trial.days_read():
+    for dataset, read_days in trial.days_read().items():
         concerned = {feature for feature, origins in columns.items() if dataset in origins}
-        for feature in trial.changed_by(dataset, depended_on[dataset], days={day}, among=concerned) & concerned:
-            days[feature].setdefault(dataset, set()).add(_partitions_back(model, dataset, trial.source.day, day))
+        for feature, ends in trial.newest_and_oldest(dataset, depended_on[dataset], read_days, concerned).items():
+            days[feature][dataset] = {_partitions_back(model, dataset, trial.source.day, day) for day in ends}
     declared = {model_input.dataset: catalog.dataset(model_input.dataset).column_names for model_input in model.inputs}
     return {
         feature: tuple(
@@ -264,8 +264,42 @@ class _Trial:
                 found.setdefault(feature, set()).add(column)
         return found
 
-    def days_read(self) -> list[tuple[str, Partition]]:
-        return [(dataset, day) for dataset, day, _ in self._cache.read]
+    def days_read(self) -> dict[str, list[Partition]]:
+        """List the partitions that the features were computed from.
+
+        :returns: by dataset, its partitions that were read, oldest first
+        """
+        read: dict[str, set[Partition]] = {}
+        for dataset, day, _ in self._cache.read:
+            read.setdefault(dataset, set()).add(day)
+        return {dataset: sorted(days) for dataset, days in read.items()}
+
+    def newest_and_oldest(
+        self, dataset: str, columns: set[str], days: list[Partition], among: set[str]
+    ) -> dict[str, tuple[Partition, Partition]]:
+        """Find the newest and the oldest partition that changes each feature, from both ends: what lies between is not tried.
+
+        :param dataset: an input of the model
+        :param columns: which of its columns get other values
+        :param days: its partitions that were read, oldest first
+        :param among: the features that are asked about
+        :returns: by feature, both partitions, which may be one; features that no single partition changes are left out
+        """
+        newest = self._first_to_change(dataset, columns, days[::-1], among, {})
+        oldest = self._first_to_change(dataset, columns, days, set(newest), newest)
+        return {feature: (newest[feature], oldest[feature]) for feature in newest}
+
+    def _first_to_change(
+        self, dataset: str, columns: set[str], days: list[Partition], among: set[str], known: dict[str, Partition]
+    ) -> dict[str, Partition]:
+        """By feature, the first of ``days`` that changes it; of ``known`` ones, a partition that does is known."""
+        found: dict[str, Partition] = {}
+        for day in days:
+            found |= {feature: day for feature, changes in known.items() if changes == day and feature not in found}
+            if not (left := among - set(found)):
+                break
+            found |= dict.fromkeys(self.changed_by(dataset, columns, days={day}, among=left) & left, day)
+        return found
 
     def changed_by(self, dataset: str, columns: set[str], days: set[Partition] | None, among: set[str] | None = None) -> set[str]:
         """Give some columns other values, and see which features change.

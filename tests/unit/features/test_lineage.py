@@ -112,6 +112,21 @@ def test_of_two_hundred_columns_with_a_feature_each_few_trials_find_all(tmp_path
     assert len(trials) < 25
 
 
+def test_of_the_partitions_of_a_window_its_ends_alone_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = Catalog(PROJECT_ROOT / "tests" / "shapes" / "half_hours")
+    tried, changed_by = [], module._Trial.changed_by
+
+    def noted(trial: module._Trial, dataset: str, columns: set[str], days: set[str] | None, among: set[str] | None = None) -> set[str]:
+        if days is not None and dataset == "loads":
+            tried.extend(days)
+        return changed_by(trial, dataset, columns, days, among)
+
+    monkeypatch.setattr(module._Trial, "changed_by", noted)
+    (origin,) = [each for each in lineage(catalog, catalog.model("next_load"))["usual_load"] if each.dataset == "loads"]
+    assert origin.oldest_day - origin.newest_day == 11, "twelve half-hours"
+    assert len(tried) == 2
+
+
 def test_origins_in_words() -> None:
     assert FeatureOrigin("weather", ("temp",), 0, 0).description == "weather.temp, day 0"
     assert FeatureOrigin("weather", ("temp", "humid"), 1, 1).description == "weather.{temp, humid}, day -1"
