@@ -84,7 +84,7 @@ AS_OF = {
 
 
 OVER_A_CHANGE = "six hours of New York, prices of the week from Saturday before"  # the clock is put forward two days before as_of
-LIVED = ["hours, prices of the month before", "months, prices of the quarter before", OVER_A_CHANGE]  # others: tests/unit/test_shapes.py
+LIVED = ["months, prices of the quarter before", OVER_A_CHANGE]  # others, hours among them: tests/unit/test_shapes.py
 IN_ANOTHER_PROCESS = "nothing_but_the_rows_decides"  # a cold one, of more than a second each
 EXAMINED = [
     OVER_A_CHANGE,
