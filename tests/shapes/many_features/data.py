@@ -1,4 +1,4 @@
-"""Of sixty sensors, the first three tell of a failure."""
+"""Of two hundred sensors, the first three tell of a failure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 
 from include.evergreen.foundation.grain import DAILY, Partition
 
-ROWS, SENSORS = 100, 60
+ROWS, SENSORS = 100, 200
 
 
 def frame(dataset: str, partition: Partition) -> pd.DataFrame:
