@@ -227,21 +227,15 @@ class Derived:
 
     def _mask_of_training(self, frame: pd.DataFrame, model: str) -> pd.Series:
         """Which rows go: of a frame that does not name its rows, all of the days concerned."""
-        import numpy as np
-        import pandas as pd
-
+        days = self._days(model, self._waits[model])
         columns = [key_column(name) for name in self.dataset.keys]
-        mask = np.zeros(len(frame), dtype=bool)
-        days, rows_of_days = self._days(model, self._waits[model]), frame.groupby(PARTITION, sort=False).indices
-        for day, keys in days.items():
-            rows = rows_of_days.get(day)
-            if rows is None:
-                continue
-            if keys is None or not columns or not set(columns) <= set(frame.columns):
-                mask[rows] = True
-            else:
-                mask[rows] = rows_of_people(frame[columns].iloc[rows], columns, keys).to_numpy()
-        return pd.Series(mask, index=frame.index)
+        is_named = bool(columns) and set(columns) <= set(frame.columns)
+        whole = [day for day, keys in days.items() if keys is None or not is_named]
+        mask = frame[PARTITION].isin(whole)
+        if is_named:
+            named = frozenset((day, *key) for day, keys in days.items() for key in keys or ())
+            mask |= rows_of_people(frame, [PARTITION, *columns], named)
+        return mask
 
     def _scored_against(self, model: str) -> set[Partition]:
         """The days scored by versions whose reference sample holds rows that go."""
