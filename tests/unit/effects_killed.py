@@ -1,11 +1,13 @@
-"""A model's way to champion and back, each step done again and again in forked processes that kill themselves (SIGKILL) at its writes.
+"""A model's way to champion and back, each step done again from what is left of it when it is killed (SIGKILL) at any of its writes.
 
     EVERGREEN_HOME=<a home in which a cycle has run> python -m tests.unit.effects_killed
 
 A step is killed at every state that it leaves on disk: before its first write, and after each one (a commit of our database, a file
 of the storage, a call that changes something in MLflow, half of a folder of files), which includes before and after each
-`side_effect`. Then it is done once more, to its end. Prints one JSON object: the steps with the places of their deaths, what differed
-from a step that nobody disturbed, the effects that were reached, and the writes that were done outside of any effect.
+`side_effect`. A death leaves nothing but what is on disk, so a copy of it, made at that moment, is as good as one; the one in the middle
+of each step is real, in a forked process, and with EVERGREEN_KILL_AT_EVERY_LINE=1 all are. Then it is done once more, to its end. Prints
+one JSON object: the steps with the places of their deaths, what differed from a step that nobody disturbed, the effects that were
+reached, and the writes that were done outside of any effect.
 """
 
 from __future__ import annotations
@@ -25,14 +27,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from include.evergreen.config import Catalog
 from include.evergreen.config.approval import Approval
-from include.evergreen.data import ingestion
 from include.evergreen.foundation import clock
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.gates.decide import decide
-from include.evergreen.operations.local_run import partitions_needed
+from include.evergreen.promotion.cards import holdout
 from include.evergreen.promotion.promote import promote_blessed, register_candidate
 from include.evergreen.registry import approvals, champions, servable
 from include.evergreen.serving.clean_processes import Server
@@ -43,18 +45,18 @@ from include.evergreen.state.database.tables import candidates, decisions, model
 from include.evergreen.state.effects import Moment, current_effect, watched
 from include.evergreen.training.candidate import find_candidate
 from include.evergreen.training.snapshot import find_snapshot
-from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import train as fit_and_record
 from tests.unit.flights import close_database, lenient, rows_of
-from tests.unit.killing import in_a_child
-from tests.unit.lifecycle import MODEL
+from tests.unit.killing import EVERY_LINE, in_a_child
+from tests.unit.lifecycle import AS_OF, MODEL
 
-AS_OF = "2013-01-22"
 CHANGES_MLFLOW = ("create_", "log_", "set_", "delete_", "update_", "rename_", "restore_", "transition_")
 Point = Callable[[str], None]
 
 catalog = Catalog()
-model = lenient(catalog.model(MODEL)).model_copy(update={"approval": Approval(mode="human")})
+_declared = catalog.model(MODEL)
+_another = {"train": _declared.train.model_copy(update={"seed": 5}), "approval": Approval(mode="human")}  # of the cycle's own snapshot
+model = lenient(_declared).model_copy(update=_another)
 
 
 # --- the steps --------------------------------------------------------------------------------------------------------
@@ -102,7 +104,7 @@ STEPS = (train, gate, register, approve, promote, roll_back, promote_by_hand, re
 
 
 def _run_key() -> str:
-    return next(str(row.run_key) for row in rows_of(candidates) if row.model == MODEL and row.as_of == AS_OF)
+    return max((int(str(row.entry)), str(row.run_key)) for row in rows_of(candidates) if row.model == MODEL)[1]
 
 
 # --- what must hold ---------------------------------------------------------------------------------------------------
@@ -112,12 +114,11 @@ def state() -> dict[str, Any]:
     """What a person would look at, in our database and in MLflow, without what differs from one undisturbed night to the next."""
     client = mlflow_store.mlflow_client()
     runs = client.search_runs([client.get_experiment_by_name(MODEL).experiment_id], max_results=1000)
-    keys = sorted(runs, key=lambda run: str(run.data.tags.get("evergreen.as_of")))
     versions = client.search_model_versions(f"name = '{MODEL}'")
     serving = champions.champion(MODEL)
     return {
         "champion": serving.version if serving else None,
-        "runs": [[run.info.status, len(run.data.params), len(run.data.metrics), _files(client, run.info.run_id)] for run in keys],
+        "runs": [[run.info.status, len(run.data.params), len(run.data.metrics), _files(run)] for run in reversed(runs)],
         "mlflow versions": sorted([int(each.version), len(each.tags)] for each in versions),
         "aliases": [mlflow_store.alias(MODEL, name) for name in ("champion", "challenger")],
         "candidates": len(rows_of(candidates)),
@@ -141,11 +142,10 @@ def at_every_moment() -> dict[str, Any]:
     return {"champion": serving.version, "problems": ledger.verify()}
 
 
-def _files(client: Any, run_id: str, path: str | None = None) -> list[str]:
-    found = []
-    for each in client.list_artifacts(run_id, path):
-        found += _files(client, run_id, each.path) if each.is_dir else [re.sub("^model-[0-9a-f]{12}/", "model/", each.path)]
-    return sorted(found)
+def _files(run: Any) -> list[str]:
+    folder = Path(urlsplit(run.info.artifact_uri).path)
+    found = [str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()]
+    return sorted(re.sub("^model-[0-9a-f]{12}/", "model/", path) for path in found)
 
 
 def _kinds() -> list[str]:
@@ -226,9 +226,11 @@ class Step:
         self._work = work
         self._home = Settings.from_environment().home
         self._before = self._home.with_name(f"{self._home.name}-before")
+        self._copies = self._home.with_name(f"{self._home.name}-copies")
         self._answer = self._home.with_name(f"{self._home.name}-answer.json")
         close_database()
-        shutil.rmtree(self._before, ignore_errors=True)
+        for folder in (self._before, self._copies):
+            shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self._home, self._before)
         self.told = Told(**self._child(self._noting))
         _import(self.told.modules)
@@ -238,8 +240,12 @@ class Step:
 
     def die(self, number: int) -> dict[str, Any]:
         """Kill the step after the write of this number (0: before the first), and do it again; what was wrong, if anything."""
-        self._become(self._before)
-        in_a_child(lambda: self._dying(number))
+        copy = self._copies / str(number)
+        if EVERY_LINE or number == (len(self.told.places) + 1) // 2 or not copy.exists():
+            self._become(self._before)
+            in_a_child(lambda: self._dying(number))
+        else:
+            self._become(copy)
         found = self._child(self._living)
         wrong = {name: [value, self.told.state[name]] for name, value in found["state"].items() if value != self.told.state[name]}
         if found["before"]["problems"]:
@@ -262,6 +268,8 @@ class Step:
 
         def point(name: str) -> None:
             places.append(f"{current_effect()}: {name}")
+            if not EVERY_LINE:
+                shutil.copytree(self._home, self._copies / str(len(places)))
             if current_effect() is None and not name.endswith("half of it"):
                 outside.append(name)
 
@@ -326,10 +334,7 @@ def _import(modules: list[str]) -> None:
 
 def main() -> None:
     Server().start()
-    for dataset, day in partitions_needed(catalog, model, AS_OF, model.train.window):
-        ingestion.ingest(dataset, day, "backfill")
-    take_snapshot(catalog, model, AS_OF)
-    close_database()
+    holdout.importance_repeats = lambda _: 1  # a card takes as many writes, and a tenth of the time
     for folder in ("raw", "reports"):
         shutil.rmtree(Settings.from_environment().home / "storage" / folder, ignore_errors=True)
     shutil.rmtree(Settings.from_environment().home / "landing")

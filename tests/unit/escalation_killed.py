@@ -55,13 +55,12 @@ def main() -> None:
             raise_alert(f"task/{number}", severity="critical", message="it failed", model="air_time")
         end_lease()
         start = clock.now() + dt.timedelta(minutes=5)
-        killing = Killing(lambda: rounds(start), WATCHED)
+        killing = Killing(lambda: rounds(start), WATCHED, is_seen_elsewhere=True)
         killing.put_back()
         SERVER.requests.clear()
         killing.live()
         undisturbed, differing, most = state(), [], 0
         for number in killing.points:
-            killing.put_back()
             SERVER.requests.clear()
             killing.die(number)
             end_lease()

@@ -33,7 +33,6 @@ def main(dataset: str, day: str) -> None:
     undisturbed = _state()
     differing = []
     for number in killing.points:
-        killing.put_back()
         killing.die(number)
         killing.live()
         remove_orphans(Catalog(), Limits(grace_hours=0))

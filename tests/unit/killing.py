@@ -34,36 +34,52 @@ class Killing:
 
     Making one does the work; afterwards the home is as undisturbed work leaves it. A death leaves nothing but what is on disk, so one
     death for each state of the disk stands for all lines at which the disk is the same: ``points`` has the number of the first of them.
-    With EVERGREEN_KILL_AT_EVERY_LINE=1 it has each line's first time as well.
+    For the same reason a copy of the disk at that line is as good as a death there: only the death in the middle of them is a real one.
+    With EVERGREEN_KILL_AT_EVERY_LINE=1 all are, and ``points`` has each line's first time as well. So it is where the work does more
+    than write to the disk (``is_seen_elsewhere``).
     """
 
-    def __init__(self, work: Callable[[], object], watched: tuple[str, ...]) -> None:
+    def __init__(self, work: Callable[[], object], watched: tuple[str, ...], *, is_seen_elsewhere: bool = False) -> None:
         lost = [each for each in watched if not Path(CORE, each).exists()]
         assert not lost, f"nothing of the core is called {lost}, so none of its lines would be watched"
         self._work, self._watched = work, watched
         self._home = Settings.from_environment().home
         self._before = self._home.with_name(f"{self._home.name}-before")
+        self._copies = self._home.with_name(f"{self._home.name}-copies")
+        self._always_kills = EVERY_LINE or is_seen_elsewhere
         close_database()
         shutil.copytree(self._home, self._before)
         work()  # here, so that the children inherit what it imports
-        self.put_back()
-        self.lines = [(str(name), int(line)) for name, line in self._noted(lambda _number, place: place)]
+
+    @cached_property
+    def lines(self) -> list[Place]:
+        """Each line that is run through, in order."""
+        return [(str(name), int(line)) for name, line in self._noted(lambda _number, place: place)]
 
     @cached_property
     def points(self) -> list[int]:
         """The number of the first line of each state of the disk."""
-        self.put_back()
-        disk = _Disk(self._home)
-        states = self._noted(lambda _number, _place: disk.state())
-        keys = [*zip(states, range(len(states)), strict=True)]
+        disk, known = _Disk(self._home), set[int]()
+
+        def look(number: int, place: Place) -> tuple[int, Place]:
+            if (state := disk.state()) not in known:
+                known.add(state)
+                self._copy(number)
+            return state, place
+
+        noted = self._noted(look)
+        self.lines = [(str(name), int(line)) for _, (name, line) in noted]
+        keys = [(state, number) for number, (state, _) in enumerate(noted)]
         if EVERY_LINE:
             keys += [(str(place), number) for number, place in enumerate(self.lines)]
-        return sorted({number: None for number in {key: number for key, number in reversed(keys)}.values()})
+        return self._one_to_kill(sorted({number: None for number in {key: number for key, number in reversed(keys)}.values()}))
 
-    def some_lines(self, most: int) -> range:
+    def some_lines(self, most: int) -> list[int]:
         """The numbers of as many lines, spread over all of them: where a home is too large for its state to be looked at at each line."""
         step = max(1, len(self.lines) // most)
-        return range(step // 2, len(self.lines), step)
+        numbers = range(step // 2, len(self.lines), step)
+        self._noted(lambda number, _place: self._copy(number) if number in numbers else None)
+        return self._one_to_kill([*numbers])
 
     def put_back(self) -> None:
         """Make the home what it was before any work."""
@@ -72,7 +88,14 @@ class Killing:
         shutil.copytree(self._before, self._home)
 
     def die(self, number: int) -> None:
-        """Do the work up to the line of this number, and die there."""
+        """Make the home what is left of it when the work, from the home before any, comes to the line of this number and dies there."""
+        copy = self._copies / str(number)
+        if copy.exists():
+            close_database()
+            shutil.rmtree(self._home)
+            copy.rename(self._home)
+            return
+        self.put_back()
         died = in_a_child(lambda: self._traced(lambda line, _: os.kill(os.getpid(), signal.SIGKILL) if line == number else None))
         assert died == -signal.SIGKILL, f"the process was to die at {self.lines[number]}, and ended with {died}"
 
@@ -80,8 +103,18 @@ class Killing:
         """Do the work to its end."""
         assert in_a_child(self._work) == 0, "the work could not be done"
 
+    def _copy(self, number: int) -> None:
+        if not self._always_kills:
+            shutil.copytree(self._home, self._copies / str(number))
+
+    def _one_to_kill(self, numbers: list[int]) -> list[int]:
+        """The numbers as they are; of the line in the middle there is no copy any more."""
+        shutil.rmtree(self._copies / str(numbers[len(numbers) // 2]), ignore_errors=True)
+        return numbers
+
     def _noted(self, look: Callable[[int, Place], Any]) -> list[Any]:
-        """What ``look`` gives at each line, in a child that does the work."""
+        """What ``look`` gives at each line, in a child that does the work, from the home before any."""
+        self.put_back()
         noted = self._before.with_name(f"{self._home.name}-lines.json")
 
         def note() -> None:

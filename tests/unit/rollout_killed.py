@@ -1,4 +1,4 @@
-"""A roll-out that starts, one that grows and one that is decided, in processes that kill themselves (SIGKILL) after each of their writes.
+"""A roll-out that starts, one that grows and one that is decided, killed after each of their writes as `effects_killed` does it.
 
     EVERGREEN_HOME=<a home before a roll-out> python -m tests.unit.rollout_killed
 

@@ -229,7 +229,6 @@ killing = Killing(
 expected = current_partition("weather", day)
 done = 0
 for point in killing.points:
-    killing.put_back()
     killing.die(point)
     if waiting("weather"):
         assert current_partition("weather", day).version == 1, point

@@ -13,6 +13,7 @@ import pytest
 
 from include.evergreen.config import Catalog, DatasetConfig
 from include.evergreen.data import ingestion
+from include.evergreen.foundation.grain import Partition
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.monitoring import ensure_report, monitor
 from include.evergreen.scoring.score import score
@@ -71,12 +72,22 @@ def scored(_trained_template: Path, _own_home: Path, aircraft_are_personal: None
 @pytest.fixture
 def visits(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DatasetConfig:
     """Three days ingested, the second of them twice; the person was there each day, and once with an impossible pulse."""
-    include = tmp_path / "include"
+    return _ingested(DAYS, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def visits_of_two_days(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DatasetConfig:
+    """The first two of `visits`: all that an erasure meets, with a third less to be killed at."""
+    return _ingested(DAYS[:2], tmp_path, monkeypatch)
+
+
+def _ingested(days: list[Partition], folder: Path, monkeypatch: pytest.MonkeyPatch) -> DatasetConfig:
+    include = folder / "include"
     (include / "datasets" / "visits").mkdir(parents=True)
     (include / "datasets" / "visits" / "dataset.yaml").write_text(DATASET)
     monkeypatch.setenv("EVERGREEN_INCLUDE", str(include))
     dataset = Catalog().dataset("visits")
-    for day in DAYS:
+    for day in days:
         deliver(day)
         ingestion.ingest(dataset, day, "live")
     deliver(DAYS[1], pulse=61)

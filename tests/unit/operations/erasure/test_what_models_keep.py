@@ -252,7 +252,6 @@ killing = Killing(
 )
 expected = state()
 for point in killing.some_lines(8):
-    killing.put_back()
     killing.die(point)
     killing.live()
     assert state() == expected, point
