@@ -17,9 +17,9 @@ from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.training import Train
 from include.evergreen.foundation.settings import Settings
 from include.evergreen.state import effects, mlflow_store
-from include.evergreen.state.database.tables import candidates, run_claims
+from include.evergreen.state.database.tables import candidates, run_claims, snapshots
 from include.evergreen.training.candidate import Candidate
-from include.evergreen.training.take_snapshot import take_snapshot
+from include.evergreen.training.snapshot import Snapshot, find_snapshot
 from include.evergreen.training.train import train
 from tests.unit.flights import close_database, rows_of
 from tests.unit.killing import in_a_child
@@ -35,9 +35,14 @@ def tuned() -> ModelConfig:
     return model.model_copy(update={"train": train})
 
 
+def taken() -> Snapshot:
+    """The snapshot that the cycle took; a training begins where there is one."""
+    [digest] = [str(row.digest) for row in rows_of(snapshots) if row.model == MODEL and row.as_of == AS_OF]
+    return find_snapshot(digest)
+
+
 def train_once() -> Candidate:
-    catalog, model = Catalog(), tuned()
-    return train(catalog, model, take_snapshot(catalog, model, AS_OF), "to be killed")[0]
+    return train(Catalog(), tuned(), taken(), "to be killed")[0]
 
 
 def left_of_it() -> dict[str, Any]:

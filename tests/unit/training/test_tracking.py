@@ -23,7 +23,7 @@ from include.evergreen.training.take_snapshot import take_snapshot
 from include.evergreen.training.train import train
 from tests.unit.flights import rows_of
 from tests.unit.lifecycle import AS_OF, LAST, MODEL, settle_cycled, shorten
-from tests.unit.training.killed_training import TRIALS, tuned
+from tests.unit.training.killed_training import TRIALS, taken, tuned
 from tests.unit.warm import run_code, start_code
 
 LIGHTGBM = "lightgbm.LGBMClassifier"
@@ -107,7 +107,7 @@ def test_of_two_that_claim_a_run_key_the_first_decides_and_a_lost_run_is_replace
 
 def test_what_a_killed_attempt_chose_by_tuning_the_next_one_fits(catalog: Catalog) -> None:
     model = tuned()
-    snapshot = take_snapshot(catalog, model, AS_OF)
+    snapshot = taken()
     run_key = training_of_candidates.make_run_key(catalog, model, snapshot)
     claims.claim_run(run_key, MODEL, "0" * 32)
     kept = {"estimator": "sklearn.linear_model.LogisticRegression", "parameters": {"C": 0.123}, "tuning": None}
@@ -126,7 +126,7 @@ def test_a_parameter_that_is_called_like_a_param_of_ours_replaces_none() -> None
 
 
 def test_a_run_that_was_deleted_by_hand_is_taken_back_and_one_that_is_lost_is_replaced(catalog: Catalog, model: ModelConfig) -> None:
-    snapshot = take_snapshot(catalog, model, AS_OF)
+    snapshot = taken()
     run_key = training_of_candidates.make_run_key(catalog, model, snapshot)
     first = tracking.begin_run(MODEL, run_key, "a run", training_of_candidates.clock.now())
     mlflow_store.mlflow_client().delete_run(first)
@@ -137,7 +137,7 @@ def test_a_run_that_was_deleted_by_hand_is_taken_back_and_one_that_is_lost_is_re
 
 def test_its_run_names_what_it_read_and_where_it_came_from(catalog: Catalog, model: ModelConfig) -> None:
     tags = {"evergreen.dag_id": f"{MODEL}.train", "evergreen.dag_run_id": "manual__1", "evergreen.task_url": "http://127.0.0.1:8080/x"}
-    snapshot = take_snapshot(catalog, model, AS_OF)
+    snapshot = taken()
     candidate, _ = train(catalog, model, snapshot, "a test", tags=tags)
     run = _run(candidate)
     assert tags.items() <= run.data.tags.items()
@@ -155,7 +155,7 @@ def test_its_run_names_what_it_read_and_where_it_came_from(catalog: Catalog, mod
 
 def test_each_trial_is_a_run_nested_in_the_candidates(catalog: Catalog) -> None:
     model = tuned()
-    candidate, _ = train(catalog, model, take_snapshot(catalog, model, AS_OF), "a test")
+    candidate, _ = train(catalog, model, taken(), "a test")
     nested = _trials(candidate)
     assert len(nested) == TRIALS == len(candidate.facts["tuning"]["trials"])
     for run, trial in zip(nested, candidate.facts["tuning"]["trials"], strict=True):
@@ -165,7 +165,7 @@ def test_each_trial_is_a_run_nested_in_the_candidates(catalog: Catalog) -> None:
     best = candidate.facts["tuning"]["trials"][candidate.facts["tuning"]["best"] - 1]
     assert candidate.facts["parameters"] == best["parameters"]
     assert float(_run(candidate).data.params["C"]) == best["parameters"]["C"]
-    again, is_new = train(catalog, model, take_snapshot(catalog, model, AS_OF), "a test")
+    again, is_new = train(catalog, model, taken(), "a test")
     assert (again, is_new) == (candidate, False)
     assert len(_trials(candidate)) == TRIALS
 
@@ -174,14 +174,14 @@ def test_each_trial_is_a_run_nested_in_the_candidates(catalog: Catalog) -> None:
 def test_an_estimator_that_cannot_be_stored_is_refused_before_any_run_is_begun(catalog: Catalog) -> None:
     model = _declaring(catalog.model(MODEL), estimator=LIGHTGBM, parameters={"n_estimators": 5})
     with pytest.raises(ConfigError, match="it holds .*lightgbm.basic.Booster, lightgbm.sklearn.LGBMClassifier.*train.trusted_types: "):
-        train(catalog, model, take_snapshot(catalog, model, AS_OF), "a test")
+        train(catalog, model, taken(), "a test")
     assert len(rows_of(run_claims)) == len(rows_of(candidates)) == 1  # the cycle's
 
 
 def test_what_is_refused_at_fitting_leaves_a_failed_run_and_the_retry_that_succeeds_clears_it(
     catalog: Catalog, model: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snapshot = take_snapshot(catalog, model, AS_OF)
+    snapshot = taken()
     with monkeypatch.context() as patch:
         patch.setattr(fit_job, "fit_chosen", _raising)
         with pytest.raises(DataError, match="for this test"):
@@ -198,7 +198,7 @@ def test_what_is_refused_at_fitting_leaves_a_failed_run_and_the_retry_that_succe
 @pytest.mark.usefixtures("lightgbm")
 def test_what_the_config_allows_by_name_is_stored_loaded_and_predicts_the_same(catalog: Catalog) -> None:
     model = _declaring(catalog.model(MODEL), estimator=LIGHTGBM, parameters={"n_estimators": 5}, trusted_types=LIGHTGBM_TYPES)
-    snapshot = take_snapshot(catalog, model, AS_OF)
+    snapshot = taken()
     candidate, _ = train(catalog, model, snapshot, "a test")
     loaded = mlflow_store.load_model(candidate.artifact_uri, candidate.artifact_digest, model.train.trusted_types)
     rows = snapshot.frame()
@@ -213,7 +213,7 @@ def test_what_the_config_allows_by_name_is_stored_loaded_and_predicts_the_same(c
 def test_while_mlflow_does_not_answer_a_candidate_that_is_recorded_is_still_found(
     catalog: Catalog, model: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snapshot = take_snapshot(catalog, model, AS_OF)
+    snapshot = taken()
     candidate, _ = train(catalog, model, snapshot, "a test")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -241,7 +241,7 @@ def test_storing_a_model_does_not_look_through_all_that_is_installed(
 
     monkeypatch.setattr(requirements_utils, "_MODULES_TO_PACKAGES", None)
     monkeypatch.setattr(requirements_utils.importlib_metadata, "packages_distributions", lambda: pytest.fail("it looked"))
-    train(catalog, model, take_snapshot(catalog, model, AS_OF), "a test")
+    train(catalog, model, taken(), "a test")
     assert requirements_utils._MODULES_TO_PACKAGES is None
 
 
