@@ -89,9 +89,10 @@ def test_a_candidate_that_cannot_be_measured_is_neither_blessed_nor_rejected(fli
 
 
 @computing
-def test_a_candidate_that_is_worse_than_the_champion_is_rejected_with_both_figures(trained: Path, air_time: ModelConfig) -> None:
-    blunt = _with_train(air_time, parameters={"alpha": 1e6})
-    decision = decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(blunt, AS_OF))
+def test_a_candidate_that_is_worse_than_the_champion_is_rejected_with_both_figures(
+    challengers: dict[str, Candidate], air_time: ModelConfig
+) -> None:
+    decision = decide(Catalog(), _against_champion(air_time, margin=0.5), challengers["blunt"])
     result = decision.criteria[0]
     assert (decision.verdict, decision.champion_version) == ("rejected", 1)
     assert result["interval"][1] > result["threshold"] == 0.5
@@ -99,16 +100,18 @@ def test_a_candidate_that_is_worse_than_the_champion_is_rejected_with_both_figur
 
 
 @computing
-def test_a_candidate_that_is_as_good_as_the_champion_within_the_margin_is_blessed(trained: Path, air_time: ModelConfig) -> None:
-    decision = decide(Catalog(), _against_champion(air_time, margin=2.0), trained_as_of(air_time, AS_OF))
+def test_a_candidate_that_is_as_good_as_the_champion_within_the_margin_is_blessed(
+    challengers: dict[str, Candidate], air_time: ModelConfig
+) -> None:
+    decision = decide(Catalog(), _against_champion(air_time, margin=2.0), challengers["newer"])
     assert decision.verdict == "blessed", decision.message
 
 
 @computing
-def test_the_champion_is_measured_on_the_candidates_own_holdout(trained: Path, air_time: ModelConfig) -> None:
+def test_the_champion_is_measured_on_the_candidates_own_holdout(challengers: dict[str, Candidate], air_time: ModelConfig) -> None:
     champion = champions.champion("air_time")
     assert champion is not None
-    decision = decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(air_time, AS_OF))
+    decision = decide(Catalog(), _against_champion(air_time, margin=0.5), challengers["newer"])
     on_these_rows = decision.criteria[0]["details"]["other"]
     assert on_these_rows != pytest.approx(champion.metrics["mae"])  # which was measured on older days
     assert 5 < on_these_rows < 15
@@ -116,10 +119,10 @@ def test_the_champion_is_measured_on_the_candidates_own_holdout(trained: Path, a
 
 @computing
 def test_a_champion_that_knows_more_is_no_measure_for_a_candidate_of_the_past(
-    trained: Path, air_time: ModelConfig, caplog: pytest.LogCaptureFixture
+    challengers: dict[str, Candidate], air_time: ModelConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It was fitted on the very rows of the holdout."""
-    decision = decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(brief(air_time), january(14)))
+    decision = decide(Catalog(), _against_champion(air_time, margin=0.5), challengers["14"])
     assert (decision.verdict, decision.criteria[0]["verdict"]) == ("blessed", "not_applicable")
     words = "version 1 was fitted on days before 2013-01-10, which leaves 4 of its 7 days; 5 are needed"
     assert decision.uncompared == f"there is no champion that was not fitted on the holdout ({words}) to compare mae with"
@@ -128,8 +131,10 @@ def test_a_champion_that_knows_more_is_no_measure_for_a_candidate_of_the_past(
 
 
 @computing
-def test_a_champion_is_compared_where_just_as_many_days_as_are_needed_are_left(trained: Path, air_time: ModelConfig) -> None:
-    decision = decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(brief(air_time), january(15)))
+def test_a_champion_is_compared_where_just_as_many_days_as_are_needed_are_left(
+    challengers: dict[str, Candidate], air_time: ModelConfig
+) -> None:
+    decision = decide(Catalog(), _against_champion(air_time, margin=0.5), challengers["15"])
     assert "the champion's on the same rows, from 2013-01-10 on" in decision.criteria[0]["message"]  # 5 of the 7 days
     assert decision.uncompared == ""
 
@@ -159,7 +164,7 @@ def test_a_champion_of_a_release_that_did_not_say_what_it_was_fitted_on_may_know
 
 
 def test_each_decision_names_the_comparator_of_the_next_which_is_passed_over_when_it_cannot_be_evaluated(
-    trained: Path, air_time: ModelConfig, caplog: pytest.LogCaptureFixture
+    challengers: dict[str, Candidate], air_time: ModelConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = _against_champion(air_time, margin=2.0)
     second = find_candidate(all_decisions("air_time")[0].run_key)
@@ -171,7 +176,7 @@ def test_each_decision_names_the_comparator_of_the_next_which_is_passed_over_whe
     assert champion is not None
     unknown = dataclasses.replace(champion, run_key="0" * 64)  # of a release that kept no decision
     assert find_comparators(model.gate, unknown, lambda version: pytest.fail(f"{version} is compared")) == {"mae": Comparator(2)}
-    third = trained_as_of(air_time, AS_OF)
+    third = challengers["newer"]
     result = decide(Catalog(), model, third).criteria[0]
     assert (result["verdict"], result["details"]["comparator"]) == ("passed", 1)
     assert f"; the comparator, version 1, has {result['details']['comparator_has']:.4f}" in result["message"]
@@ -304,9 +309,8 @@ def test_a_disabled_gate_blesses_without_evaluation_and_says_so_in_decision_ledg
     assert "approved without evaluation" in _entries("decision")[0]["criteria"][0]["message"]
 
 
-def test_rejections_in_a_row_make_one_alert_and_a_blessing_resolves_it(flights: Path, air_time: ModelConfig) -> None:
-    days_ = [january(13), january(14), january(15)]
-    found = [trained_as_of(brief(air_time), day) for day in days_]
+def test_rejections_in_a_row_make_one_alert_and_a_blessing_resolves_it(three_candidates: list[Candidate], air_time: ModelConfig) -> None:
+    found = three_candidates
     for candidate in found[:2]:
         decide(Catalog(), strict(air_time), candidate)
     assert open_alerts("air_time") == []
@@ -320,8 +324,8 @@ def test_rejections_in_a_row_make_one_alert_and_a_blessing_resolves_it(flights: 
     assert open_alerts("air_time") == []
 
 
-def test_a_new_champion_is_a_new_question(trained: Path, air_time: ModelConfig) -> None:
-    candidate = trained_as_of(air_time, AS_OF)
+def test_a_new_champion_is_a_new_question(challengers: dict[str, Candidate], air_time: ModelConfig) -> None:
+    candidate = challengers["newer"]
     first = decide(Catalog(), lenient(air_time), candidate)
     second = champions.register("air_time", all_decisions("air_time")[1].run_key)
     champions.promote("air_time", second.version, actor="a person", reason="newer")
@@ -370,9 +374,9 @@ def test_other_criteria_are_another_question(candidate: Candidate, air_time: Mod
 
 @computing
 def test_a_champion_with_other_features_is_measured_on_the_same_rows_with_its_own(
-    trained: Path, air_time: ModelConfig, tmp_path: Path
+    challengers: dict[str, Candidate], air_time: ModelConfig, tmp_path: Path
 ) -> None:
-    same = decide(Catalog(), _against_champion(air_time, margin=0.5), trained_as_of(air_time, AS_OF))
+    same = decide(Catalog(), _against_champion(air_time, margin=0.5), challengers["newer"])
     changed = with_other_features(Catalog(), tmp_path / "include")
     model = changed.model("air_time")
     other = decide(changed, _against_champion(model, margin=0.5), trained_as_of(model, AS_OF, changed))
@@ -404,15 +408,15 @@ def test_a_champion_with_features_of_an_older_release_is_no_measure(
 
 @pytest.mark.parametrize("failure", ["artifact", "features", "estimator"])
 def test_a_champion_that_cannot_be_computed_is_no_measure_and_an_alert_says_so_until_it_can(
-    trained: Path, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch, failure: str
+    challengers: dict[str, Candidate], air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failure: str
 ) -> None:
     """Though no criterion compares with it, and whatever it fails on."""
-    candidate = trained_as_of(air_time, AS_OF)
+    candidate = challengers["newer"]
     champion = champions.champion("air_time")
     assert champion is not None
     with monkeypatch.context() as patch:
         if failure == "artifact":
-            Path(urlsplit(champion.artifact_uri).path, "model.skops").rename(trained / "elsewhere")
+            Path(urlsplit(champion.artifact_uri).path, "model.skops").rename(tmp_path / "elsewhere")
         elif failure == "features":
             patch.setattr(EVIDENCE, "own_features", _raise)
             patch.setattr(EVIDENCE, "recipe_of_version", _with_other_text(EVIDENCE.recipe_of_version, champion))
@@ -434,9 +438,9 @@ def test_a_champion_that_cannot_be_computed_is_no_measure_and_an_alert_says_so_u
 
 @computing
 def test_a_later_correction_of_what_was_known_does_not_change_what_a_candidate_is_compared_with(
-    trained: Path, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+    challengers: dict[str, Candidate], air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    candidate, champion = trained_as_of(air_time, AS_OF), champions.champion("air_time")
+    candidate, champion = challengers["newer"], champions.champion("air_time")
     assert champion is not None
     monkeypatch.setattr(EVIDENCE, "recipe_of_version", _with_other_text(EVIDENCE.recipe_of_version, champion))
     catalog = Catalog()
@@ -453,10 +457,10 @@ def test_a_later_correction_of_what_was_known_does_not_change_what_a_candidate_i
 
 
 def test_a_blessing_without_comparison_is_judged_again_once_the_champion_is_mended(
-    trained: Path, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+    challengers: dict[str, Candidate], air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = _against_champion(air_time, margin=0.5)
-    candidate = trained_as_of(_with_train(air_time, parameters={"alpha": 1e6}), AS_OF)
+    candidate = challengers["blunt"]
     predictions = EVIDENCE._predictions
     with monkeypatch.context() as patch:
         patch.setattr(EVIDENCE, "_predictions", lambda *given: _raise() if given[-1] == "version 1" else predictions(*given))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -30,13 +31,12 @@ from include.evergreen.state.database.tables import model_versions, observations
 from include.evergreen.state.stage_status import Outcome, find_stage
 from tests.unit.flights import change_landing, january, republish, rows_of, shifted
 
-pytestmark = pytest.mark.usefixtures("trained")
 DAY = january(20)
 MODULE = importlib.import_module("include.evergreen.monitoring.monitor")  # the package's attribute is the function
 KEYS = ["carrier", "flight", "origin"]
 
 
-def test_a_day_that_was_not_scored_waits_for_its_predictions(catalog: Catalog, air_time: ModelConfig) -> None:
+def test_a_day_that_was_not_scored_waits_for_its_predictions(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     assert _monitor(catalog, air_time).message == "waiting for predictions of air_time/2013-01-20"
     record = find_stage("air_time", "monitor", DAY)
     assert record is not None
@@ -45,7 +45,7 @@ def test_a_day_that_was_not_scored_waits_for_its_predictions(catalog: Catalog, a
 
 
 @pytest.mark.parametrize("name", ["air_time", "flight_delay"])
-def test_every_figure_that_a_rule_may_watch_is_observed(catalog: Catalog, name: str) -> None:
+def test_every_figure_that_a_rule_may_watch_is_observed(trained: Path, catalog: Catalog, name: str) -> None:
     model = catalog.model(name)
     _score_and_monitor(catalog, model)
     features = {f"drift.{feature.name}" for feature in model.features}
@@ -60,8 +60,7 @@ def test_every_figure_that_a_rule_may_watch_is_observed(catalog: Catalog, name: 
     assert {(each.version, each.origin) for each in list_observations(name)} == {(1, "live")}
 
 
-def test_performance_is_that_of_the_predictions_against_the_truth(catalog: Catalog, air_time: ModelConfig) -> None:
-    _score_and_monitor(catalog, air_time)
+def test_performance_is_that_of_the_predictions_against_the_truth(monitored: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     predictions = find_predictions("air_time", DAY)
     labels = current_partition("outcomes", DAY)
     assert predictions is not None
@@ -73,7 +72,7 @@ def test_performance_is_that_of_the_predictions_against_the_truth(catalog: Catal
     assert found.rows == len(joined) < predictions.rows
 
 
-def test_performance_appears_when_the_truth_arrives(catalog: Catalog, air_time: ModelConfig) -> None:
+def test_performance_appears_when_the_truth_arrives(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     day = january(22)
     ingestion.ingest(catalog.dataset("schedules"), day, "live")
     outcome = _score_and_monitor(catalog, air_time, day)
@@ -93,16 +92,16 @@ def test_performance_appears_when_the_truth_arrives(catalog: Catalog, air_time: 
     assert list_superseded("air_time") == [], "labels that come in time revise nothing"
 
 
-def test_what_did_not_change_is_not_monitored_again(catalog: Catalog, air_time: ModelConfig) -> None:
-    _score_and_monitor(catalog, air_time)
+def test_what_did_not_change_is_not_monitored_again(monitored: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     before = rows_of(observations), rows_of(reports)
     outcome = _monitor(catalog, air_time)
     assert (outcome.status, outcome.message) == ("unchanged", "nothing has changed since it was last monitored")
     assert (rows_of(observations), rows_of(reports)) == before
 
 
-def test_a_corrected_truth_revises_the_figures_keeps_the_earlier_and_doubles_none(catalog: Catalog, air_time: ModelConfig) -> None:
-    _score_and_monitor(catalog, air_time)
+def test_a_corrected_truth_revises_the_figures_keeps_the_earlier_and_doubles_none(
+    monitored: Path, catalog: Catalog, air_time: ModelConfig
+) -> None:
     before, count = _figures("air_time"), len(rows_of(observations))
     republish("outcomes", DAY, shifted("air_time", 60))
     assert _monitor(catalog, air_time).status == "done"
@@ -114,15 +113,14 @@ def test_a_corrected_truth_revises_the_figures_keeps_the_earlier_and_doubles_non
     assert earlier.items() <= before.items()
 
 
-def test_another_champions_predictions_replace_the_figures(catalog: Catalog, air_time: ModelConfig) -> None:
-    _score_and_monitor(catalog, air_time)
+def test_another_champions_predictions_replace_the_figures(monitored: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     second = champions.register("air_time", all_decisions("air_time")[0].run_key)
     champions.promote("air_time", second.version, actor="a person", reason="newer")
     assert _score_and_monitor(catalog, air_time).status == "done"
     assert {each.version for each in list_observations("air_time")} == {2}
 
 
-def test_the_quarantined_share_is_that_of_the_days_rows(catalog: Catalog, air_time: ModelConfig) -> None:
+def test_the_quarantined_share_is_that_of_the_days_rows(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     day = january(22)
     change_landing("schedules", day, lambda rows: rows.assign(distance=["1", *rows["distance"][1:]]))
     source_rows = ingestion.ingest(catalog.dataset("schedules"), day, "live")[0].source_rows
@@ -130,7 +128,7 @@ def test_the_quarantined_share_is_that_of_the_days_rows(catalog: Catalog, air_ti
     assert _figures("air_time", day)["quality.quarantined_share"] == 1 / source_rows
 
 
-def test_it_follows_when_nothing_but_the_quarantine_changes(catalog: Catalog, air_time: ModelConfig) -> None:
+def test_it_follows_when_nothing_but_the_quarantine_changes(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     day = january(22)
     ingestion.ingest(catalog.dataset("schedules"), day, "live")
     _score_and_monitor(catalog, air_time, day)
@@ -141,7 +139,7 @@ def test_it_follows_when_nothing_but_the_quarantine_changes(catalog: Catalog, ai
     assert _figures("air_time", day)["quality.quarantined_share"] > 0
 
 
-def test_other_thresholds_judge_the_same_drift_anew(catalog: Catalog, air_time: ModelConfig) -> None:
+def test_other_thresholds_judge_the_same_drift_anew(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     """A lower one may let a feature count whose drift is sure; it makes none of what chance explains."""
     day = january(22)
     change_landing("schedules", day, lambda rows: rows.assign(distance="4000"))
@@ -155,7 +153,7 @@ def test_other_thresholds_judge_the_same_drift_anew(catalog: Catalog, air_time: 
     assert shares == {0.1: 2 / len(air_time.features), 1000.0: 0.0}
 
 
-def test_a_window_covers_its_days_and_those_of_one_champion_alone(catalog: Catalog, air_time: ModelConfig) -> None:
+def test_a_window_covers_its_days_and_those_of_one_champion_alone(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     for day in (january(18), january(19), DAY):
         scoring.score(catalog, air_time, day, "live")
     second = champions.register("air_time", all_decisions("air_time")[0].run_key)
@@ -172,7 +170,7 @@ def test_a_window_covers_its_days_and_those_of_one_champion_alone(catalog: Catal
 
 
 def test_performance_over_several_days_is_that_of_their_rows_together_and_follows_any_of_their_labels(
-    catalog: Catalog, air_time: ModelConfig
+    trained: Path, catalog: Catalog, air_time: ModelConfig
 ) -> None:
     model = air_time.model_copy(update={"monitor": air_time.monitor.model_copy(update={"performance_window": Span(3, "day")})})
     for day in (january(18), january(19), DAY):
@@ -198,10 +196,9 @@ def test_performance_over_several_days_is_that_of_their_rows_together_and_follow
 
 
 def test_another_window_of_performance_leaves_the_report_and_the_figures_of_one_day_as_they_are(
-    catalog: Catalog, air_time: ModelConfig
+    monitored: Path, catalog: Catalog, air_time: ModelConfig
 ) -> None:
     """An update of ours monitors nothing again, and what was drawn stays."""
-    _score_and_monitor(catalog, air_time)
     before = rows_of(reports)
     scored = find_predictions("air_time", DAY)
     assert scored is not None
@@ -211,8 +208,7 @@ def test_another_window_of_performance_leaves_the_report_and_the_figures_of_one_
     assert _monitor(catalog, wider).status == "unchanged", "no other day was scored"
 
 
-def test_labels_that_moved_are_drift_of_the_target_and_nothing_else(catalog: Catalog, air_time: ModelConfig) -> None:
-    _score_and_monitor(catalog, air_time)
+def test_labels_that_moved_are_drift_of_the_target_and_nothing_else(monitored: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     before = _figures("air_time")
     republish("outcomes", DAY, shifted("air_time", 400))
     outcome = _monitor(catalog, air_time)
@@ -227,7 +223,9 @@ def test_labels_that_moved_are_drift_of_the_target_and_nothing_else(catalog: Cat
     assert found.rows == next(each for each in list_observations("air_time", "performance.mae")).rows, "the rows whose label is known"
 
 
-def test_drifted_columns_are_ranked_by_their_importance_as_the_model_card_has_it(catalog: Catalog, air_time: ModelConfig) -> None:
+def test_drifted_columns_are_ranked_by_their_importance_as_the_model_card_has_it(
+    trained: Path, catalog: Catalog, air_time: ModelConfig
+) -> None:
     day = january(22)
     change_landing("schedules", day, lambda rows: rows.assign(distance="4000"))
     ingestion.ingest(catalog.dataset("schedules"), day, "live")
@@ -249,8 +247,7 @@ def test_drifted_columns_are_ranked_by_their_importance_as_the_model_card_has_it
     assert load_window(catalog, air_time, scored).verdict().ranking == "effect"
 
 
-def test_monitoring_keeps_the_profiles_of_the_day_and_of_its_reference(catalog: Catalog, air_time: ModelConfig) -> None:
-    _score_and_monitor(catalog, air_time)
+def test_monitoring_keeps_the_profiles_of_the_day_and_of_its_reference(monitored: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     scored = find_predictions("air_time", DAY)
     assert scored is not None
     reference = champions.version_number("air_time", 1).reference_path
@@ -261,7 +258,9 @@ def test_monitoring_keeps_the_profiles_of_the_day_and_of_its_reference(catalog: 
     assert kept[0].size < 30_000
 
 
-def test_figures_that_are_refused_leave_no_profile(catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_that_are_refused_leave_no_profile(
+    trained: Path, catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An erasure that began meanwhile would not find what is written after it."""
     scoring.score(catalog, air_time, DAY, "live")
     monkeypatch.setattr(MODULE, "refuse_stale_reads", _killed)
@@ -270,14 +269,13 @@ def test_figures_that_are_refused_leave_no_profile(catalog: Catalog, air_time: M
     assert not [file for file in storage.files("") if file.path.endswith(PROFILE_SUFFIX)]
 
 
-def test_monitoring_draws_no_report(catalog: Catalog, air_time: ModelConfig) -> None:
-    _score_and_monitor(catalog, air_time)
+def test_monitoring_draws_no_report(monitored: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     assert find_report("air_time", DAY) is None
     assert list(storage.files("reports")) == []
 
 
 def test_a_monitoring_that_was_killed_before_it_was_recorded_is_done_again_and_doubles_nothing(
-    catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+    trained: Path, catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scoring.score(catalog, air_time, DAY, "live")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -291,7 +289,7 @@ def test_a_monitoring_that_was_killed_before_it_was_recorded_is_done_again_and_d
 
 
 def test_one_that_was_killed_before_its_stage_was_recorded_records_it_when_repeated(
-    catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+    trained: Path, catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scoring.score(catalog, air_time, DAY, "live")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -303,7 +301,7 @@ def test_one_that_was_killed_before_its_stage_was_recorded_records_it_when_repea
     assert record.status == "done"
 
 
-def test_a_day_without_rows_is_monitored(catalog: Catalog, air_time: ModelConfig) -> None:
+def test_a_day_without_rows_is_monitored(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     republish("schedules", DAY, lambda frame: frame.head(0))
     outcome = _score_and_monitor(catalog, air_time)
     unsaid = "nothing is said on drift: not enough rows (0); performance is not estimated: 0 rows were scored; 30 are needed"
@@ -311,7 +309,7 @@ def test_a_day_without_rows_is_monitored(catalog: Catalog, air_time: ModelConfig
     assert not [name for name in _figures("air_time") if name.startswith(("performance", "estimated", "drift", "prediction_drift"))]
 
 
-def test_the_stage_says_what_drifted_and_how_sure_that_is(catalog: Catalog, air_time: ModelConfig) -> None:
+def test_the_stage_says_what_drifted_and_how_sure_that_is(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     day = january(22)
     change_landing("schedules", day, lambda rows: rows.assign(distance="4000"))
     ingestion.ingest(catalog.dataset("schedules"), day, "live")
@@ -327,14 +325,14 @@ def test_the_stage_says_what_drifted_and_how_sure_that_is(catalog: Catalog, air_
     assert _figures("air_time", day)["drift.distance"] == drift["distance"]["effect"]
 
 
-def test_observations_carry_the_origin_that_they_are_given(catalog: Catalog, air_time: ModelConfig) -> None:
+def test_observations_carry_the_origin_that_they_are_given(trained: Path, catalog: Catalog, air_time: ModelConfig) -> None:
     scoring.score(catalog, air_time, DAY, "live")
     monitoring.monitor(catalog, air_time, DAY, "backfill")
     assert {each.origin for each in list_observations("air_time")} == {"backfill"}
 
 
 def test_labels_that_are_corrected_while_a_day_is_observed_are_in_what_is_recorded(
-    catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
+    trained: Path, catalog: Catalog, air_time: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a second monitoring, side by side, that is quicker: the slower one does not put the old figures in place of its own."""
     scoring.score(catalog, air_time, DAY, "live")

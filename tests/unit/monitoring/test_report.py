@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data import ingestion
 from include.evergreen.foundation.errors import DataError, TransientError
-from include.evergreen.foundation.grain import Partition
 from include.evergreen.gates.decision import all_decisions
 from include.evergreen.monitoring import NotAsMonitoredError, drawing, ensure_report, find_monitored, find_report, monitor, read_report
 from include.evergreen.operations.erasure.record import begin
@@ -23,7 +22,7 @@ from include.evergreen.state.database import writing
 from include.evergreen.state.database.tables import reports
 from tests.unit.flights import january, republish, shifted
 
-pytestmark = [pytest.mark.usefixtures("trained"), pytest.mark.sqlite_only]
+pytestmark = [pytest.mark.usefixtures("monitored"), pytest.mark.sqlite_only]
 MODEL = "air_time"
 DAY = january(20)
 
@@ -49,7 +48,6 @@ def painter(monkeypatch: pytest.MonkeyPatch) -> Painter:
 
 
 def test_evidently_draws_a_page_that_says_whose_it_is_and_it_is_kept_small(catalog: Catalog, air_time: ModelConfig) -> None:
-    _score_and_monitor(catalog, air_time)
     path = ensure_report(catalog, air_time, DAY)
     assert path == find_report(MODEL, DAY)
     page = read_report(path).decode()
@@ -62,13 +60,11 @@ def test_evidently_draws_a_page_that_says_whose_it_is_and_it_is_kept_small(catal
 
 
 def test_a_second_opening_finds_it_drawn(catalog: Catalog, air_time: ModelConfig, painter: Painter) -> None:
-    _score_and_monitor(catalog, air_time)
     assert ensure_report(catalog, air_time, DAY) == ensure_report(catalog, air_time, DAY)
     assert len(painter.headings) == 1
 
 
 def test_two_who_open_it_at_once_have_it_drawn_once(catalog: Catalog, air_time: ModelConfig, painter: Painter) -> None:
-    _score_and_monitor(catalog, air_time)
     found: list[str] = []
     other = threading.Thread(target=lambda: found.append(ensure_report(catalog, air_time, DAY)))
     painter.meanwhile = other.start  # begun before the first has drawn, so that it finds nothing yet
@@ -80,8 +76,6 @@ def test_two_who_open_it_at_once_have_it_drawn_once(catalog: Catalog, air_time: 
 
 
 def test_one_that_dies_leaves_no_report_and_the_next_draws_it(catalog: Catalog, air_time: ModelConfig, painter: Painter) -> None:
-    _score_and_monitor(catalog, air_time)
-
     def killed() -> None:
         raise KeyboardInterrupt
 
@@ -97,7 +91,6 @@ def test_one_that_dies_leaves_no_report_and_the_next_draws_it(catalog: Catalog, 
 def test_a_lost_file_is_drawn_again_and_nothing_is_monitored_again_for_it(
     catalog: Catalog, air_time: ModelConfig, painter: Painter
 ) -> None:
-    _score_and_monitor(catalog, air_time)
     path = ensure_report(catalog, air_time, DAY)
     storage.remove(path)
     assert find_report(MODEL, DAY) is None
@@ -117,7 +110,6 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 def test_a_damaged_file_is_told_and_drawn_again(catalog: Catalog, air_time: ModelConfig, painter: Painter) -> None:
-    _score_and_monitor(catalog, air_time)
     path = ensure_report(catalog, air_time, DAY)
     whole = storage.read_bytes(path)
     for damage, damaged in DAMAGES.items():
@@ -130,15 +122,14 @@ def test_a_damaged_file_is_told_and_drawn_again(catalog: Catalog, air_time: Mode
 
 
 def test_what_was_not_monitored_has_none(catalog: Catalog, air_time: ModelConfig) -> None:
-    with pytest.raises(DataError, match="air_time was not monitored for 2013-01-20, .* why air_time 2013-01-20"):
-        ensure_report(catalog, air_time, DAY)
+    with pytest.raises(DataError, match="air_time was not monitored for 2013-01-19, .* why air_time 2013-01-19"):
+        ensure_report(catalog, air_time, january(19))
 
 
 # --- of what was monitored ------------------------------------------------------------------------------------------
 
 
 def test_an_older_window_is_drawn_against_the_version_that_scored_it(catalog: Catalog, air_time: ModelConfig, painter: Painter) -> None:
-    _score_and_monitor(catalog, air_time)
     second = champions.register(MODEL, all_decisions(MODEL)[0].run_key)
     champions.promote(MODEL, second.version, actor="a person", reason="newer")
     ensure_report(catalog, air_time, DAY)
@@ -149,7 +140,8 @@ def test_the_truth_changes_nothing_of_what_a_report_shows(catalog: Catalog, air_
     """The evidence of a firing outlives the arrival of the truth."""
     day = january(22)
     ingestion.ingest(catalog.dataset("schedules"), day, "live")
-    _score_and_monitor(catalog, air_time, day)
+    assert scoring.score(catalog, air_time, day, "live").is_done
+    assert monitor(catalog, air_time, day, "live").status == "done"
     drawn = ensure_report(catalog, air_time, day)
     ingestion.ingest(catalog.dataset("outcomes"), day, "live")
     assert monitor(catalog, air_time, day, "live").status == "done"
@@ -157,7 +149,6 @@ def test_the_truth_changes_nothing_of_what_a_report_shows(catalog: Catalog, air_
 
 
 def test_of_corrected_predictions_none_is_drawn_before_monitoring(catalog: Catalog, air_time: ModelConfig, painter: Painter) -> None:
-    _score_and_monitor(catalog, air_time)
     republish("schedules", DAY, shifted("distance", 100))
     assert scoring.score(catalog, air_time, DAY, "live").status == "done"
     with pytest.raises(NotAsMonitoredError, match=r"as it was monitored on .* have changed since\. .* rescore air_time --from 2013-01-20"):
@@ -168,14 +159,12 @@ def test_of_corrected_predictions_none_is_drawn_before_monitoring(catalog: Catal
 
 
 def test_by_other_limits_none_is_drawn(catalog: Catalog, air_time: ModelConfig, painter: Painter) -> None:
-    _score_and_monitor(catalog, air_time)
     limits = air_time.monitor.model_copy(update={"numeric_threshold": 1e-9})
     with pytest.raises(NotAsMonitoredError, match="`monitor` in model.yaml"):
         ensure_report(catalog, air_time.model_copy(update={"monitor": limits}), DAY)
 
 
 def test_against_another_sample_none_is_drawn(catalog: Catalog, air_time: ModelConfig, painter: Painter) -> None:
-    _score_and_monitor(catalog, air_time)
     serving = champions.champion(MODEL)
     assert serving is not None
     storage.write_frame(serving.reference_path, storage.read_frame(serving.reference_path).head(-1))
@@ -187,7 +176,6 @@ def test_against_another_sample_none_is_drawn(catalog: Catalog, air_time: ModelC
 def test_a_file_that_an_earlier_release_drew_is_read_as_it_is_and_drawn_anew_when_it_is_gone(
     catalog: Catalog, air_time: ModelConfig, painter: Painter
 ) -> None:
-    _score_and_monitor(catalog, air_time)
     named = find_monitored(MODEL, DAY)
     assert named is not None
     _name_report("reports/air_time/2013-01-20/0123.html")
@@ -204,17 +192,11 @@ def test_a_file_that_an_earlier_release_drew_is_read_as_it_is_and_drawn_anew_whe
 
 
 def test_one_that_was_being_drawn_when_an_erasure_began_is_not_kept(catalog: Catalog, air_time: ModelConfig, painter: Painter) -> None:
-    _score_and_monitor(catalog, air_time)
     person = {"dataset": "schedules", "columns": "tailnum", "subject_hash": "0" * 64}
     painter.meanwhile = lambda: begin(person, actor="a person", reason="request 17")
     with pytest.raises(TransientError, match="schedules: an erasure by tailnum, .* is not finished"):
         ensure_report(catalog, air_time, DAY)
     assert list(storage.files("reports")) == []
-
-
-def _score_and_monitor(catalog: Catalog, model: ModelConfig, day: Partition = DAY) -> None:
-    assert scoring.score(catalog, model, day, "live").is_done
-    assert monitor(catalog, model, day, "live").status == "done"
 
 
 def _name_report(path: str) -> None:

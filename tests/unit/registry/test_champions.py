@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,10 +22,13 @@ from include.evergreen.registry.versions import RegisteredVersion, UnearnedError
 from include.evergreen.state import ledger, mlflow_store
 from include.evergreen.state.database.tables import ledger as entries
 from include.evergreen.state.database.tables import model_versions, promotions
+from tests.templates import template
 from tests.unit.flights import (
     FIRST_AS_OF,
     SECOND_AS_OF,
+    at_home,
     brief,
+    copy_home,
     january,
     registered_as_of,
     rows_of,
@@ -40,6 +44,18 @@ BEFORE_ALL = january(14)  # an as_of before that of the first champion
 def second(trained: Path) -> RegisteredVersion:
     """A version with a later as_of than the champion's, registered and not promoted."""
     return champions.register(MODEL, all_decisions(MODEL)[0].run_key)
+
+
+@pytest.fixture
+def old(settled: Callable[[Path], Path], _trained_template: Path) -> RegisteredVersion:
+    """In a home as `trained` gives, version 2: registered as of a day before the champion's."""
+
+    def make(home: Path) -> None:
+        with at_home(copy_home(_trained_template, home)):
+            registered_as_of(brief(Catalog().model(MODEL)), BEFORE_ALL)
+
+    settled(template("older-version", make))
+    return champions.version_number(MODEL, 2)
 
 
 # --- registration -----------------------------------------------------------------------------------------------------
@@ -170,8 +186,7 @@ def test_promoting_again_changes_nothing(second: RegisteredVersion) -> None:
     assert len(_entries("promotion")) == 2
 
 
-def test_a_backfilled_candidate_never_replaces_a_newer_champion(trained: Path, air_time: ModelConfig) -> None:
-    old = registered_as_of(brief(air_time), BEFORE_ALL)
+def test_a_backfilled_candidate_never_replaces_a_newer_champion(old: RegisteredVersion) -> None:
     outcome = champions.promote(MODEL, old.version, actor="a backfill", reason="as of the past")
     assert not outcome.promoted
     assert outcome.message == (
@@ -182,13 +197,11 @@ def test_a_backfilled_candidate_never_replaces_a_newer_champion(trained: Path, a
     assert len(_entries("promotion")) == 1
 
 
-def test_nor_does_it_challenge_it(trained: Path, air_time: ModelConfig) -> None:
-    registered_as_of(brief(air_time), BEFORE_ALL)
+def test_nor_does_it_challenge_it(old: RegisteredVersion) -> None:
     assert champions.challenger(MODEL) is None
 
 
-def test_a_person_may_force_it_and_the_ledger_says_so(trained: Path, air_time: ModelConfig) -> None:
-    old = registered_as_of(brief(air_time), BEFORE_ALL)
+def test_a_person_may_force_it_and_the_ledger_says_so(old: RegisteredVersion) -> None:
     assert champions.promote(MODEL, old.version, actor="a person", reason="the newer one is broken", force=True).promoted
     assert (_champion().version, mlflow_store.alias(MODEL, "champion")) == (2, 2)
     entry = _entries("promotion")[-1]
