@@ -1,4 +1,7 @@
-"""Whatever a file holds, a reader gives rows or an error of ours; and what was written comes back as it was."""
+"""Whatever a file holds, a reader gives rows or an error of ours; and what was written comes back as it was.
+
+EVERGREEN_FUZZED_FILES says how many files each test tries: the nightly job, many more.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import datetime as dt
 import gzip
 import io
 import json
+import os
 import zipfile
 from typing import Any, cast, get_args
 
@@ -52,7 +56,8 @@ rows = st.lists(
     max_size=6,
 )
 block_sizes = st.sampled_from([1, 2, 3, 5, 8, 13, 40, 8 * 1024**2])
-slow_to_start = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+FILES = int(os.environ.get("EVERGREEN_FUZZED_FILES", "60"))
+slow_to_start = settings(max_examples=FILES, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
 def test_all_formats_that_may_be_declared_are_fuzzed() -> None:
@@ -130,7 +135,7 @@ def test_arrow_and_our_own_lexer_take_stray_quotes_alike(
 
 
 @pytest.mark.parametrize("form", formats.FORMATS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=FILES, deadline=None)
 @given(content=st.binary(max_size=300) | st.text(max_size=100).map(str.encode))
 def test_any_bytes_are_rows_or_an_error_of_ours(form: str, content: bytes) -> None:
     _rows_or_our_error(form, content)
@@ -140,7 +145,7 @@ def test_any_bytes_are_rows_or_an_error_of_ours(form: str, content: bytes) -> No
 
 @pytest.mark.parametrize("packing", ["none", "gzip", "zip"])
 @pytest.mark.parametrize("form", formats.FORMATS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=FILES, deadline=None)
 @given(data=st.data())
 def test_a_damaged_file_is_rows_or_an_error_of_ours(form: str, packing: str, data: st.DataObject) -> None:
     content = bytearray(_packed(WRITERS[form](SAMPLE), packing))
