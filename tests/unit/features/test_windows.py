@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,8 @@ from include.evergreen.config import Catalog
 from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.features.reader import PointInTimeReader
 from include.evergreen.foundation.grain import DAILY, Grain, Partition
+from tests.templates import template
+from tests.unit.flights import at_home, copy_home, empty_template
 from tests.unit.shop_of_any_grain import MODEL, Shape, deliver, frame_of
 
 SHAPE = Shape(Grain(), Grain(), "lag: 1 day", "lag: 1 day", 12, 6, 3, 5, "2013-02-25")
@@ -22,9 +25,19 @@ READER = importlib.import_module("include.evergreen.features.reader")
 
 
 @pytest.fixture
-def catalog(home: Path, tmp_path: Path) -> Catalog:
+def catalog(settled: Callable[[Path], Path], tmp_path: Path) -> Catalog:
     """Days of which some have come late, some were corrected before they were read and some after, and some have another type."""
     catalog = SHAPE.declare(tmp_path / "include")
+
+    def make(home: Path) -> None:
+        with at_home(copy_home(empty_template(), home)):
+            _deliver_all(catalog)
+
+    settled(template("windows", make))
+    return catalog
+
+
+def _deliver_all(catalog: Catalog) -> None:
     for name in catalog.dataset_names():
         dataset = catalog.dataset(name)
         for number, day in enumerate(DAYS):
@@ -36,7 +49,6 @@ def catalog(home: Path, tmp_path: Path) -> Catalog:
             if number % 4 == 3:
                 known = DAILY.start(day) + dt.timedelta(days=number % 3 * 2 + 1, hours=1)
                 deliver(dataset, day, frame.iloc[: number % 10 + 1], known=known)
-    return catalog
 
 
 @pytest.mark.parametrize("columns", [None, ["shop", "price"], ["\0known", "shop"]])
