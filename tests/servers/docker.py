@@ -29,7 +29,13 @@ PACKAGES = "docker.io iptables iproute2"
 IMAGE = "evergreen-tests:1"
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 SITE_PACKAGES = f"/usr/local/lib/{VERSION}/site-packages"
-LEFT_OUT = re.compile(r".*/(test|tests|site-packages|idlelib|tkinter|ensurepip|config-[^/]*)(/.*)?$|.*\.a$")
+OWN_PACKAGES = f"""\
+import site, sys
+
+if {SITE_PACKAGES!r} not in sys.path:  # as Debian's Python has it outside of virtual environments
+    site.addsitedir({SITE_PACKAGES!r})
+"""
+LEFT_OUT = re.compile(r".*/(test|tests|site-packages|dist-packages|sitecustomize\.py|idlelib|tkinter|ensurepip|config-[^/]*)(/.*)?$|.*\.a$")
 WHEELS_USE = (
     "libstdc++.so.6", "libgcc_s.so.1", "libgomp.so.1", "libpthread.so.0", "librt.so.1", "libdl.so.2", "libutil.so.1", "libm.so.6"
 )  # fmt: skip
@@ -134,20 +140,29 @@ class DockerDaemon:
 
 def write_root(tar: tarfile.TarFile) -> None:
     """A root file system with this Python under /usr/local, and with the shared libraries that it and common wheels need."""
-    prefix = Path(sys.base_prefix)
+    program, standard_library = Path(sys.base_prefix, "bin", VERSION), Path(sysconfig.get_path("stdlib"))
     for folder in ("tmp", "root", "proc", "sys", "dev", "etc", SITE_PACKAGES[1:]):
         entry = tarfile.TarInfo(folder)
         entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
         tar.addfile(entry)
-    for name, text in {"etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "etc/group": "root:x:0:\n"}.items():
+    texts = {
+        "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+        "etc/group": "root:x:0:\n",
+        f"usr/local/lib/{VERSION}/sitecustomize.py": OWN_PACKAGES,
+    }
+    for name, text in texts.items():
         entry = tarfile.TarInfo(name)
         entry.size = len(text)
         tar.addfile(entry, io.BytesIO(text.encode()))
-    for each in ("bin", "lib"):
-        tar.add(prefix / each, f"usr/local/{each}", filter=lambda entry: None if LEFT_OUT.match(entry.name) else entry)
-    extensions = (prefix / "lib" / VERSION / "lib-dynload").glob("*.so")
-    for library in sorted(_libraries([prefix / "bin" / VERSION, *extensions])):
-        tar.add(library.resolve(), str(library)[1:])
+    for name in ("python3", "python"):
+        entry = tarfile.TarInfo(f"usr/local/bin/{name}")
+        entry.type, entry.linkname = tarfile.SYMTYPE, VERSION
+        tar.addfile(entry)
+    tar.add(program, f"usr/local/bin/{VERSION}")
+    tar.add(standard_library, f"usr/local/lib/{VERSION}", filter=lambda entry: None if LEFT_OUT.match(entry.name) else entry)
+    for library in sorted(_libraries([program, *(standard_library / "lib-dynload").glob("*.so")])):
+        place = f"usr/local/lib/{library.name}" if library.name.startswith("libpython") else str(library)[1:]
+        tar.add(library.resolve(), place)
 
 
 def _libraries(programs: list[Path]) -> set[Path]:
@@ -155,8 +170,7 @@ def _libraries(programs: list[Path]) -> set[Path]:
     said = subprocess.run(["ldd", *map(str, programs)], capture_output=True, text=True, check=False).stdout
     cache = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
     wheels = {Path(found[1]) for name in WHEELS_USE if (found := re.search(rf"{re.escape(name)} .*=> (/\S+)", cache))}
-    named = {Path(each) for each in re.findall(r"(/\S+\.so\S*) \(", said)}
-    return {each for each in named | wheels if not each.is_relative_to(sys.base_prefix)}
+    return wheels | {Path(each) for each in re.findall(r"(/\S+\.so\S*) \(", said)}
 
 
 def _end_with_the_tests() -> None:

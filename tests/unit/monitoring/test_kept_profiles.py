@@ -41,7 +41,7 @@ def days() -> list[PredictionSet]:
 def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each file of rows is read, at once or batch by batch."""
     counted: Counter[str] = Counter()
-    for name in ("read_table", "local_file"):
+    for name in ("read_table", "opened"):
         monkeypatch.setattr(storage, name, partial(_counting, counted, getattr(storage, name)))
     return counted
 
