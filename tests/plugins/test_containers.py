@@ -36,6 +36,8 @@ from tests.unit.lifecycle import AS_OF, MODEL, include_with, settle_ingested
 
 WAIT_SECONDS = 60
 LOOK = "import os; print(os.path.exists('{home}'), os.listdir('/sys/class/net'), sorted(os.listdir('/evergreen')))"
+QUICK = "sklearn.linear_model.LogisticRegression\n  parameters: {max_iter: 1000, C: 0.1}"
+LONG = "sklearn.ensemble.RandomForestClassifier\n  parameters: {n_estimators: 20000}"  # most of a minute
 IN_DOCKER = "  run_in: docker\n  docker: {{image: '{image}', cpus: 2, memory_mb: {memory_mb}, timeout_minutes: 10}}\n"
 
 
@@ -53,8 +55,9 @@ def declare(ingested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     declared = include_with(tmp_path, monkeypatch) / "models" / MODEL / "model.yaml"
     text = declared.read_text()
 
-    def declare(*, image: str = IMAGE, memory_mb: int = 2048) -> Any:
-        declared.write_text(text.replace("\ntrain:\n", "\ntrain:\n" + IN_DOCKER.format(image=image, memory_mb=memory_mb)))
+    def declare(*, image: str = IMAGE, memory_mb: int = 2048, is_long: bool = False) -> Any:
+        long = text.replace(QUICK, LONG) if is_long else text
+        declared.write_text(long.replace("\ntrain:\n", "\ntrain:\n" + IN_DOCKER.format(image=image, memory_mb=memory_mb)))
         return training_task(Catalog().model(MODEL))
 
     return declare
@@ -180,7 +183,7 @@ def test_a_snapshot_that_is_not_there_starts_no_container(declare: Any, daemon: 
 
 
 def test_it_may_use_the_cores_and_the_memory_that_are_declared_and_runs_as_the_worker(declare: Any, daemon: DockerDaemon) -> None:
-    with training_in_background(declare(memory_mb=1500), context(), daemon) as task:
+    with training_in_background(declare(memory_mb=1500, is_long=True), context(), daemon) as task:
         found = daemon.client.inspect_container(daemon.containers()[0]["Id"])
         task.on_kill()
     limits = found["HostConfig"]
@@ -199,7 +202,7 @@ def test_it_gets_no_file_no_secret_and_no_network_of_the_deployment(
     (home / "airflow" / "secret").write_text("the JWT secret")
     for name in ("AWS_SECRET_ACCESS_KEY", "AIRFLOW__API_AUTH__JWT_SECRET", "EVERGREEN_ERASURE_KEY"):
         monkeypatch.setenv(name, "pears and plums " * 3)
-    with training_in_background(declare(), context(), daemon) as task:
+    with training_in_background(declare(is_long=True), context(), daemon) as task:
         created = daemon.containers()[0]["Id"]
         found = daemon.client.inspect_container(created)
         reached = daemon.client.exec_create(created, ["python", "-c", LOOK.format(home=home)])["Id"]
@@ -216,7 +219,7 @@ def test_a_timeout_leaves_no_container(declare: Any, daemon: DockerDaemon) -> No
     from airflow.sdk.exceptions import AirflowTaskTimeout
     from airflow.sdk.execution_time.timeout import timeout
 
-    task, asked = declare(), context()
+    task, asked = declare(is_long=True), context()
     with pytest.raises(AirflowTaskTimeout), timeout(3):
         task.execute(asked)
     task.on_kill()
@@ -224,7 +227,7 @@ def test_a_timeout_leaves_no_container(declare: Any, daemon: DockerDaemon) -> No
 
 
 def test_a_task_that_is_told_to_stop_removes_its_container_at_once(declare: Any, daemon: DockerDaemon) -> None:
-    with training_in_background(declare(), context(), daemon) as task:
+    with training_in_background(declare(is_long=True), context(), daemon) as task:
         began = time.monotonic()
         task.on_kill()
         assert daemon.containers() == []
@@ -269,7 +272,7 @@ def test_what_other_tasks_are_training_stays_and_what_is_overdue_goes(
 
 
 def test_a_container_whose_worker_is_gone_ends_itself(declare: Any, daemon: DockerDaemon) -> None:
-    task = declare()
+    task = declare(is_long=True)
     task.limits = task.limits.model_copy(update={"timeout_minutes": 2 / 60 - container.GRACE_MINUTES})
     with pytest.raises(TransientError, match="ended itself: its worker was gone"):
         task.execute(context())
