@@ -93,8 +93,8 @@ def unpack_results(archive: IO[bytes], folder: Path) -> Outcome:
     top = Path(RESULTS).name
     try:
         with tarfile.open(fileobj=archive, mode="r:") as tar:
-            for entry in tar:
-                _unpack(tar, entry, folder)
+            for member in tar:
+                _unpack(tar, member, folder)
         for entry in list((folder / top).iterdir()):
             shutil.move(str(entry), folder / entry.name)
         return read_outcome(folder)
