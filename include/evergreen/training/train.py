@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import time
 from collections.abc import Mapping
@@ -47,8 +48,8 @@ def train(
     """Fit on all but the newest ``train.holdout``, measure on those, and log it all in one MLflow run, with ``tags``.
 
     The run key covers snapshot and recipe: training again what was trained finds it. What an attempt that was killed had chosen by
-    tuning, the next one keeps. Raises `DataError` for rows that nothing can be learnt from or measured on, `ConfigError` for an
-    estimator that is refused, and `TransientError` when MLflow, the database or the storage does not answer.
+    tuning, the next one keeps. Raises `DataError` for rows that nothing can be learnt from or measured on, and `ConfigError` for an
+    estimator that is refused.
 
     :param catalog: what is declared now
     :param model: the model as it is declared now
@@ -57,6 +58,7 @@ def train(
     :param tags: names and values of more tags for the MLflow run
     :param fitter: fits: in this process, or elsewhere; all that is recorded is recorded by this process
     :returns: the recorded candidate, and whether this call made it
+    :raises TransientError: when MLflow, the database or the storage does not answer, and no other attempt recorded the candidate meanwhile
     """
     began, entered = clock.now(), time.monotonic()
     recipe = build_recipe(catalog, model)
@@ -66,6 +68,32 @@ def train(
         _restore_samples(model, snapshot, existing)
         _tidy(existing)
         return existing, False
+    try:
+        _attempt(catalog, model, snapshot, recipe, run_key, reason, tags or {}, fitter, began, entered)
+    except TransientError:
+        if (existing := recorded_candidate(run_key)) is None:
+            raise
+        log.info("%s as of %s: trained meanwhile as MLflow run %s, by another attempt", model.name, snapshot.as_of, existing.mlflow_run_id)
+        _tidy(existing)
+        return existing, False
+    recorded = find_candidate(run_key)
+    _tidy(recorded)
+    return recorded, True
+
+
+def _attempt(
+    catalog: Catalog,
+    model: ModelConfig,
+    snapshot: Snapshot,
+    recipe: Recipe,
+    run_key: str,
+    reason: str,
+    tags: Mapping[str, str],
+    fitter: Fitter,
+    began: dt.datetime,
+    entered: float,
+) -> None:
+    """Fit, log and record; another attempt that comes to its end first removes in MLflow what this one is writing."""
     attempt = fitter(model, snapshot, recipe.modules)
     run_id = tracking.begin_run(model.name, run_key, f"{model.name} as of {snapshot.as_of}", began)
     tell = partial(error_text, catalog, model)
@@ -73,7 +101,7 @@ def train(
         kept = _kept_choice(run_key) if model.train.leaves_open else None
         settle = partial(_settle_choice, run_key) if model.train.leaves_open else _keep
         outcome = attempt(kept, settle, Path(folder))
-        candidate = _log(model, snapshot, recipe, run_key, run_id, outcome, Path(folder), reason, tags or {})
+        candidate = _log(model, snapshot, recipe, run_key, run_id, outcome, Path(folder), reason, tags)
         facts = {**candidate.facts, "seconds_around_fit": time.monotonic() - entered - outcome.fit_seconds}
         with side_effect("train.record"), writing() as connection:
             refuse_stale_reads(connection, {name.split("/")[0] for name in snapshot.members}, began, is_derived=True)
@@ -81,9 +109,6 @@ def train(
             keep_recipe(connection, recipe)
             if insert_once(connection, candidates, {"run_key": run_key}, {**values, "facts": facts, "recorded_at": clock.now()}):
                 ledger.bind(connection, candidates, {"run_key": run_key}, kind="training")
-    recorded = find_candidate(run_key)
-    _tidy(recorded)
-    return recorded, True
 
 
 def make_run_key(catalog: Catalog, model: ModelConfig, snapshot: Snapshot) -> str:
