@@ -13,6 +13,7 @@ import pytest
 
 from include.evergreen.foundation.garbage import collect_seldom
 from tests.servers import _s3_server, docker_daemon, http_server, postgresql, s3  # noqa: F401
+from tests.warm_workers import fork_workers
 
 collect_seldom()
 os.environ |= {"MLFLOW_CONFIGURE_LOGGING": "false", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}  # as our command line has it
@@ -46,6 +47,7 @@ def pytest_configure(config):
         config.pluginmanager.register(_Times(Path(place)))
     if config.getoption("numprocesses", None) and not in_a_worker:
         config.pluginmanager.register(_FailuresAtOnce(config))
+        fork_workers(config)
 
 
 @pytest.hookimpl(optionalhook=True)

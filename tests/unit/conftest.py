@@ -32,6 +32,7 @@ from tests.unit.flights import (
     registered_as_of,
     trained_as_of,
 )
+from tests.warm_workers import CLEAN_PROCESSES
 from tools.landing_zone import COLUMNS, lay_out
 
 
@@ -102,7 +103,10 @@ def _own_home(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def server_of_clean_processes() -> Iterator[str]:
-    """The address of one that all tests share; it imports what it needs when the first gate asks."""
+    """The address of one that all tests, and all workers, share; it imports what it needs when the first gate asks."""
+    if address := os.environ.get(CLEAN_PROCESSES):
+        yield address
+        return
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(ADDRESS, raising=False)
         server = Server()

@@ -1,4 +1,4 @@
-"""Which tests run on SQLite alone: of each file, so many run on PostgreSQL, too, as together send it all that the file's tests send.
+"""Which tests run on SQLite alone: so many run on PostgreSQL, too, as together send it every statement that any of them sends.
 
 ``EVERGREEN_BOTH_DATABASES=1`` runs all of them on both. A new test does, until the list is made again:
 ``python -m tests.unit.databases`` runs those on PostgreSQL, and looks at what each of them sends.
@@ -72,17 +72,12 @@ class Statements:
             self._stay.add(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
-        by_file = defaultdict(list)
-        for test in self._seconds:
-            by_file[test.split("::")[0]].append(test)
-        left_out = [test for tests in by_file.values() for test in self._superfluous(tests)]
-        LIST.write_text(json.dumps(sorted(left_out), indent=0) + "\n")
+        LIST.write_text(json.dumps(sorted(self._superfluous()), indent=0) + "\n")
 
-    def _superfluous(self, tests: list[str]) -> list[str]:
+    def _superfluous(self) -> list[str]:
         """All but those that send what no other sends, by what they send for a second of their time."""
-        stays = [test for test in tests if test in self._stay]
-        covered = set().union(*(self._sent[test] for test in stays))
-        others = [test for test in tests if test not in self._stay]
+        covered = set().union(*(self._sent[test] for test in self._stay))
+        others = [test for test in self._seconds if test not in self._stay]
         while others:
             best = max(others, key=lambda test: len(self._sent[test] - covered) / self._seconds[test])
             if self._sent[best] <= covered:

@@ -29,9 +29,9 @@ def test_the_nightly_run_leaves_none_of_them_out(monkeypatch: pytest.MonkeyPatch
     assert json.loads(LIST.read_text())
 
 
-def test_of_a_file_s_tests_those_stay_that_send_all_of_it_and_those_that_start_processes() -> None:
+def test_those_stay_that_send_all_of_it_and_those_that_start_processes() -> None:
     statements = Statements()
     statements._seconds = {"costly": 9.0, "cheap": 1.0, "other": 1.0, "racing": 5.0, "same": 2.0}
     statements._sent |= {"costly": {"a", "b"}, "cheap": {"a"}, "other": {"b", "c"}, "racing": {"a"}, "same": {"c"}}
     statements._stay = {"racing"}
-    assert set(statements._superfluous(list(statements._seconds))) == {"costly", "cheap", "same"}
+    assert set(statements._superfluous()) == {"costly", "cheap", "same"}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.unit.warm import run_code, start_code
+import os
+from multiprocessing.connection import Connection
+
+from tests.unit.warm import run_code, start_code, start_warm, warm_context
 
 
 def test_what_it_prints_can_be_read_while_it_runs_and_to_its_end() -> None:
@@ -28,3 +31,14 @@ def test_it_ends_with_its_own_exit_code_or_by_a_signal() -> None:
     assert endless.poll() is None
     endless.kill()
     assert endless.wait() == -9
+
+
+def test_what_one_starts_is_forked_from_the_same_process() -> None:
+    here, there = warm_context().Pipe()
+    start_warm(_tell_parents, there, daemon=False).join()
+    parents = here.recv()
+    assert parents == [int(run_code("import os\nprint(os.getppid())"))] * 2
+
+
+def _tell_parents(answer: Connection) -> None:
+    answer.send([os.getppid(), int(run_code("import os\nprint(os.getppid())"))])

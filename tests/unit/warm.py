@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -21,12 +22,16 @@ IMPORTED = (
     "include.evergreen.training.fitting", "include.evergreen.training.pipeline", "pandas", "pyarrow.parquet", "skops.io", "mlflow.sklearn",
     "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.artifact.local_artifact_repo", "sklearn.compose", "sklearn.ensemble",
     "sklearn.impute", "sklearn.linear_model", "sklearn.pipeline", "sklearn.preprocessing", "great_expectations.expectations",
+    "fastapi", "hypothesis", "mlflow.genai", "moto.server", "s3fs", "schemathesis",
     "tests.unit.frozen",
 )  # fmt: skip
 
 
 def warm_context() -> ForkServerContext:
-    """Its first process brings the one that has imported everything; later ones, also of processes that are forked from here, find it."""
+    """Its first process brings the one that has imported everything; later ones find it, also those that such processes start."""
+    forked_from = forkserver._forkserver
+    if forked_from._forkserver_address is not None and forked_from._forkserver_pid is None:  # this process is one of them
+        forked_from.ensure_running = resource_tracker.ensure_running  # multiprocessing would start another server for it
     multiprocessing.set_forkserver_preload(list(IMPORTED))
     return multiprocessing.get_context("forkserver")
 
@@ -89,11 +94,17 @@ class StartedCode:
         self._process.kill()
 
 
-def start_warm(work: Callable[..., Any], *arguments: Any) -> ForkServerProcess:
-    """Start ``work`` in a process with this one's environment of now."""
-    process = warm_context().Process(target=within, args=(dict(os.environ), work, arguments), daemon=True)
+def start_warm(work: Callable[..., Any], *arguments: Any, daemon: bool = True) -> ForkServerProcess:
+    """Start ``work`` in a process with this one's environment and niceness of now."""
+    arguments = (os.nice(0), dict(os.environ), work, arguments)
+    process = warm_context().Process(target=_as_nice, args=arguments, daemon=daemon)
     process.start()
     return process
+
+
+def _as_nice(niceness: int, environment: dict[str, str], work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    os.nice(niceness - os.nice(0))
+    within(environment, work, arguments)
 
 
 def _run_code(code: str, output: Connection, errors: str) -> None:
