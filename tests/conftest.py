@@ -23,9 +23,12 @@ NICENESS = 5
 ROOT = Path(__file__).parent
 SECONDS = ROOT / "seconds.json"  # of each file; `make test-times` measures them again
 TOGETHER = {  # what shares a costly server runs in one worker, and no more than two Airflows run at once; all else by file
-    "plugins/test_containers.py": "first",
-    "integration/test_your_own_model.py": "second",
-    "integration/": "first",
+    "plugins/test_containers.py": "first Airflow",
+    "plugins/test_channels.py": "plugins/test_channels.py",
+    "plugins/test_roles.py": "plugins/test_roles.py",
+    "plugins/": "Airflow's app",
+    "integration/test_your_own_model.py": "second Airflow",
+    "integration/": "first Airflow",
 }
 
 
@@ -78,11 +81,16 @@ def pytest_collection_finish(session):
     gc.freeze()
 
 
+def pytest_sessionfinish(session):
+    """Nor are all that were made since, five times, when pytest ends."""
+    gc.freeze()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """In parallel, what waits for a real Airflow goes first: that one takes memory and processors until its last test has ended."""
-    shares_a_server = _group(str(item.path.relative_to(ROOT))) in TOGETHER.values()
-    if hasattr(item.config, "workerinput") and not shares_a_server and os.nice(0) == 0:
+    waits_for_airflow = _group(str(item.path.relative_to(ROOT))).endswith(" Airflow")
+    if hasattr(item.config, "workerinput") and not waits_for_airflow and os.nice(0) == 0:
         os.nice(NICENESS)
 
 
