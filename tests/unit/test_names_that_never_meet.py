@@ -21,7 +21,7 @@ from include.evergreen.operations.trace import find_logged
 from include.evergreen.scoring.predictions import find_predictions
 from include.evergreen.state import storage
 from tests.unit.flights import close_database
-from tests.unit.lifecycle import AS_OF, MODEL, include_with, settle_cycled, settle_landed
+from tests.unit.lifecycle import AS_OF, MODEL, include_with, settle_cycled, settle_ingested
 
 RENAMED = {
     "departure_hour": "share",
@@ -68,7 +68,7 @@ def renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalog:
     (folder / "model.yaml").write_text(f"{before}{criteria}explain: true\n")
     (folder / "features.py").write_text(code)
     (folder / "checks.py").unlink()
-    settle_landed()
+    settle_ingested()
     return Catalog()
 
 

@@ -161,8 +161,10 @@ def test_a_body_with_numbers_for_keys_is_kept_as_an_export_gives_it_back(tmp_pat
 
 
 @pytest.mark.sqlite_only
-def test_verification_and_export_hold_few_entries_at_once(tmp_path: Path) -> None:
-    _append_chain(30_000)
+def test_verification_and_export_hold_few_entries_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("entries", "bindings"):
+        monkeypatch.setattr(f"include.evergreen.state.ledger.{module}.BATCH", 500)
+    _append_chain(10_000)
     tracemalloc.start()
     try:
         found = ledger.verified()
@@ -171,8 +173,8 @@ def test_verification_and_export_hold_few_entries_at_once(tmp_path: Path) -> Non
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert (found.entries, found.problems) == (30_000, [])
-    assert peak < 20e6  # all of them at once are 30 MB and more
+    assert (found.entries, found.problems) == (10_000, [])
+    assert peak < 4e6  # all of them at once are 10 MB and more
 
 
 # --- anchors ----------------------------------------------------------------------------------------------------------
