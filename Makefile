@@ -1,4 +1,4 @@
-# Two commands do everything: `make run` (the main job) and `make test`. Both begin with `make setup`. `make check` is for while you work.
+# Two commands do everything: `make run` (the main job) and `make test`. Both install what they need first. `make check` is for while you work.
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,13 +22,13 @@ run: setup  ## the main job through the real scheduler; ONCE=1 stops everything 
 serve: setup  ## the same Airflow over what is declared, without the main job, until Ctrl-C; PORT=n as above
 	@$(BIN)/python -m tools.serve $(if $(PORT),--port $(PORT))
 
-test: setup  ## style, docstrings, types, contracts, every test that this machine can run, and the list of those that it could not
+test: $(READY)  ## style, docstrings, types, contracts, every test that this machine can run, and the list of those that it could not
 	@$(BIN)/python -m tools.checks
 
 check: $(READY)  ## the same for what the working tree changed since SINCE (default: HEAD), in two minutes
 	@$(BIN)/python -m tools.checks --changed $(if $(SINCE),--since $(SINCE))
 
-test-times: setup  ## measure what each file's tests take, which orders them and says what `make check` has time for
+test-times: $(READY)  ## measure what each file's tests take, which orders them and says what `make check` has time for
 	@EVERGREEN_TEST_TIMES=tests/seconds.json $(BIN)/python -m tools.checks
 
 bench: setup  ## every benchmark, beside the plain script that does the same
