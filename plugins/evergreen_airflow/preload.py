@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 SWITCH = "EVERGREEN_PRELOAD"
 MODULES = (
     "airflow.sdk.definitions.retry_policy",
+    "airflow.providers.standard.operators.empty",
     "airflow.providers.standard.operators.trigger_dagrun",
     "pandas",
     "pyarrow.parquet",
@@ -28,6 +29,7 @@ MODULES = (
     "fsspec.implementations.local",
     "fsspec.implementations.chained",
     "alembic.command",
+    "jinja2.ext",
     "sqlalchemy.dialects.sqlite",
     "great_expectations",
     "great_expectations.validator.validator",
@@ -80,8 +82,10 @@ def preload(modules: tuple[str, ...] | None = None) -> list[str]:
         log.info("Preloading is disabled by %s=0", SWITCH)
         return []
     started = time.monotonic()
-    modules = (*MODULES, *own_modules()) if modules is None else modules
     loaded = []
+    if modules is None:
+        modules = (*MODULES, *own_modules())
+        _find_handlers_of_assets()
     for name in modules:
         try:
             import_quietly(name)
@@ -91,3 +95,13 @@ def preload(modules: tuple[str, ...] | None = None) -> list[str]:
     gc.collect()
     log.info("Preloaded %d of %d modules in %.1f s", len(loaded), len(modules), time.monotonic() - started)
     return loaded
+
+
+def _find_handlers_of_assets() -> None:
+    """With the first asset of a process, Airflow imports whatever its providers have for some kind of asset."""
+    from airflow.sdk import Asset
+
+    try:
+        Asset(name="preloaded", uri="evergreen://preloaded")
+    except Exception:  # of a provider
+        log.exception("What Airflow's providers have for assets could not be preloaded; each task will look for it")

@@ -106,8 +106,7 @@ def test_it_is_found_in_a_single_day_too(name: str) -> None:
 
 
 @pytest.mark.parametrize("absurd", [1e6, -1e6, 1e300])
-@pytest.mark.parametrize("count", [1, 10])
-@pytest.mark.parametrize("rows", [1_000, 10_000])
+@pytest.mark.parametrize(("rows", "count"), [(1_000, 10), (10_000, 1)])
 def test_absurd_values_neither_alarm_nor_hide(rows: int, count: int, absurd: float) -> None:
     def outliers(given: pd.DataFrame) -> pd.DataFrame:
         return given.assign(wind=given.wind.where(given.index >= count, absurd))
