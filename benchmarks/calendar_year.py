@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.report import say
-from benchmarks.scratch import forked_clean_processes, land
+from benchmarks.scratch import forked_clean_processes, land, not_ingested
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.gate import Gate
 from include.evergreen.data import ingestion
@@ -63,12 +63,11 @@ def replay(home: Path, models: tuple[str, ...], as_of: Partition, last: Partitio
     mlflow_store.prepare_store()
     catalog = Catalog()
     say(f"{len(DAILY.between(FIRST, last))} days are ingested")
-    for day in DAILY.between(FIRST, last):
-        for dataset in map(catalog.dataset, catalog.dataset_names()):
-            try:
-                ingestion.ingest(dataset, day, "live")
-            except DataError as error:
-                say(f"{dataset.name} {day}: {error}")
+    for name, day in not_ingested(catalog.dataset_names(), DAILY.between(FIRST, last)):
+        try:
+            ingestion.ingest(catalog.dataset(name), day, "live")
+        except DataError as error:
+            say(f"{name} {day}: {error}")
     for name in models:
         model = catalog.model(name)
         _promote(catalog, model if judged else _unjudged(model), as_of)

@@ -306,7 +306,7 @@ def main(given: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first window; another one gives other windows")
     parser.add_argument("--task", choices=list(FITTED), help="this one alone (default: all)")
     options = parser.parse_args(given)
-    windows = 4 if options.small else options.windows
+    windows = 2 if options.small else options.windows
     figures: dict[str, Any] = {"windows": windows}
     ratios: dict[str, float] = {}
     wrong: list[str] = []
@@ -315,7 +315,7 @@ def main(given: list[str] | None = None) -> int:
             continue
         models = ["linear"] if options.small else list(fitted)
         shifts = {"two spreads doubled": SHIFTS["two spreads doubled"]} if options.small else SHIFTS
-        each = max(4, windows // len(models) // len(shifts))
+        each = windows if options.small else max(4, windows // len(models) // len(shifts))
         errors, worlds = shifted(task, each, options.seed, models, shifts)
         plain = ESTIMATORS[task][1]
         figures[f"mae, {task}, {each} windows of each world"] = errors.relative(plain)
@@ -323,7 +323,8 @@ def main(given: list[str] | None = None) -> int:
         of_task = "_multiclass" if task == "multiclass" else ""
         ratios[f"ours_over_{plain}{of_task}"] = errors.relative(plain)["ours"]
         ratios[f"ours_over_constant_{task}"] = errors.relative("constant")["ours"]
-        for world in (World(task), World(task, by_days=True), World(task, by_days=True, window_days=7)):
+        worlds_of_days = [World(task, by_days=True, window_days=days) for days in ((7,) if options.small else (1, 7))]
+        for world in (World(task), *worlds_of_days):
             kind = f"{task}, {f'days that differ, a window of {world.window_days}' if world.by_days else 'rows independent'}"
             calm, drifting = (1, 1) if options.small else (max(4, windows // len(models)), max(4, windows // len(models) // 2))
             figures[f"drift-free, {kind}"] = covered(world, calm, options.seed + 10_000, models)

@@ -17,7 +17,7 @@ import mlflow
 import pandas as pd
 
 from benchmarks.outcome import DATASETS, MODEL
-from benchmarks.scratch import EMPTY_HOME, MLFLOW, use_home
+from benchmarks.scratch import EMPTY_HOME, MLFLOW, not_ingested, use_home
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.data import ingestion
 from include.evergreen.data.partitions import current_partitions, read_partition
@@ -62,10 +62,9 @@ def prepare(state: Path, champion_as_of: Partition) -> None:
 
 def _ingest(catalog: Catalog, as_of: Partition) -> None:
     """All that was known when ``as_of`` began."""
-    for dataset in map(catalog.dataset, DATASETS):
-        last = as_of if dataset.name == "schedules" else DAILY.shift(as_of, -1)
-        for day in DAILY.between(FIRST_DAY, last):
-            ingestion.ingest(dataset, day, "backfill")
+    missing = not_ingested(DATASETS, DAILY.between(FIRST_DAY, DAILY.shift(as_of, -1))) + not_ingested(["schedules"], [as_of])
+    for name, day in missing:
+        ingestion.ingest(catalog.dataset(name), day, "backfill")
 
 
 def _promote_first(catalog: Catalog, model: ModelConfig, as_of: Partition) -> RegisteredVersion:

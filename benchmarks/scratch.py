@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from include.evergreen.data.partitions import current_partitions
 from include.evergreen.foundation.grain import Partition
 from include.evergreen.serving.clean_processes import ADDRESS, Server
 from tools.forked import run_forked
@@ -22,6 +23,7 @@ from tools.landing_zone import lay_out
 ROOT = Path(__file__).resolve().parents[1]
 FORKED = "EVERGREEN_BENCHMARK_FORKED"  # set by the suite to the address of a server of clean processes: its small forms measure no time
 EMPTY_HOME = "EVERGREEN_BENCHMARK_EMPTY_HOME"  # likewise, to an empty home whose databases are migrated
+INGESTED_HOME = "EVERGREEN_BENCHMARK_INGESTED_HOME"  # likewise, to one in which the first weeks of the flights are ingested
 MLFLOW = "mlflow.db"
 STATE_VARIABLES = (
     "AIRFLOW_HOME",
@@ -84,9 +86,22 @@ def forked_clean_processes() -> Iterator[str]:
 
 
 def land(home: Path, days: Collection[Partition]) -> None:
-    """The source's files of these days, in what is from then on this process's home."""
-    lay_out(home / "landing", only=days)
+    """The source's files of these days, in what is from then on this process's home.
+
+    Where `INGESTED_HOME` is set, the home is a copy of that one, in which most of these days are ingested; it has the files of the others.
+    """
+    if INGESTED_HOME in os.environ:
+        shutil.copytree(os.environ[INGESTED_HOME], home, dirs_exist_ok=True)
+    else:
+        lay_out(home / "landing", only=days)
     use_home(home)
+
+
+def not_ingested(datasets: Iterable[str], days: Iterable[Partition]) -> list[tuple[str, Partition]]:
+    """Of each of these days the datasets that are not in this process's home, in this order."""
+    names = list(datasets)
+    there = {name: {version.partition for version in current_partitions(name)} for name in names}
+    return [(name, day) for day in days for name in names if day not in there[name]]
 
 
 def run_python(module: str, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> str:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from benchmarks.outcome import DATASETS
 from benchmarks.report import Report, arguments, differences, run_benchmark, say
-from benchmarks.scratch import land
+from benchmarks.scratch import land, not_ingested
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.training import Train
 from include.evergreen.data import ingestion
@@ -135,9 +135,8 @@ def _prepare(home: Path, catalog: Catalog, last: Partition) -> None:
     land(home, DAILY.between(FIRST_DAY, last))
     migrate()
     mlflow_store.prepare_store()
-    for name in DATASETS:
-        for day in DAILY.between(FIRST_DAY, last):
-            ingestion.ingest(catalog.dataset(name), day, "backfill")
+    for name, day in not_ingested(DATASETS, DAILY.between(FIRST_DAY, last)):
+        ingestion.ingest(catalog.dataset(name), day, "backfill")
 
 
 def _train_once(catalog: Catalog, model: ModelConfig, as_of: Partition) -> tuple[dict[str, float], list[str]]:

@@ -22,15 +22,19 @@ from tools.embedded import airflow_settings
 
 @dataclass(frozen=True)
 class Form:
-    """``nights`` of each model's six DAGs are in the database, of which the last has just ended; the watcher is watched for ``seconds``."""
+    """``nights`` of each model's six DAGs are in the database, of which the last has just ended.
+
+    The watcher is watched for ``seconds``, and looks each ``period``, in seconds; 0: as often as it does in life.
+    """
 
     models: int
     nights: int
     seconds: float
+    period: float = 0.0
 
 
 FULL = Form(1000, 10, 120)
-SMALL = Form(5, 2, 6)
+SMALL = Form(5, 2, 0.5, period=0.2)
 
 
 def main(given: list[str] | None = None) -> int:

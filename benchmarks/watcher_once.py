@@ -25,12 +25,13 @@ def main(form: dict[str, Any]) -> None:
 
     initdb()
     migrate()
+    period = form["period"] or PERIOD_SECONDS
     rows = _fill(form["models"], form["nights"])
     watcher = Watcher()
     began = time.process_time()
     watcher.look()
     first = time.process_time() - began
-    time.sleep(PERIOD_SECONDS)
+    time.sleep(period)
     watcher.look()  # what needed a second look
     queries = Counter[str]()
     with create_session() as session:
@@ -39,7 +40,7 @@ def main(form: dict[str, Any]) -> None:
     while time.monotonic() - started < form["seconds"]:
         watcher.look()
         rounds += 1
-        time.sleep(PERIOD_SECONDS)
+        time.sleep(period)
     spent, passed = time.process_time() - began, time.monotonic() - started
     print(
         json.dumps(

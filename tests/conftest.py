@@ -50,7 +50,7 @@ def pytest_configure(config):
         config.pluginmanager.register(_Times(Path(place)))
     if config.getoption("numprocesses", None) and not in_a_worker:
         config.pluginmanager.register(_FailuresAtOnce(config))
-        fork_workers(config)
+        fork_workers()
 
 
 @pytest.hookimpl(optionalhook=True)

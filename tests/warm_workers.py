@@ -1,6 +1,4 @@
-"""What pytest-xdist's workers share: they are forked from the process that tests fork theirs from, which imports once what each would
-import, and have one server of clean processes.
-"""
+"""pytest-xdist's workers, forked from the process that tests fork theirs from: what each would import is imported once."""
 
 from __future__ import annotations
 
@@ -10,24 +8,16 @@ import os
 import sys
 from multiprocessing.connection import Connection
 
-import pytest
 from execnet import gateway_io
 from execnet.gateway_base import ExecModel, Popen2IO
 from execnet.xspec import XSpec
 
-from include.evergreen.serving.clean_processes import ADDRESS, Server
 from tests.unit.warm import start_warm, warm_context
 
-CLEAN_PROCESSES = "EVERGREEN_TEST_CLEAN_PROCESSES"  # the address of the server that all workers share
 
-
-def fork_workers(config: pytest.Config) -> None:
+def fork_workers() -> None:
     """From here on, xdist's workers on this machine are no new interpreters."""
     gateway_io.create_io = _ForkedWorker
-    server = Server()
-    server.start()
-    os.environ[CLEAN_PROCESSES] = os.environ.pop(ADDRESS)
-    config.add_cleanup(server.stop)
 
 
 class _ForkedWorker(Popen2IO):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,30 +9,26 @@ from pathlib import Path
 import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
-from include.evergreen.data import ingestion
-from include.evergreen.foundation.grain import DAILY
 from include.evergreen.gates.decide import decide
 from include.evergreen.registry import champions
-from include.evergreen.serving.clean_processes import ADDRESS, Server
+from include.evergreen.serving.clean_processes import ADDRESS
 from tests.templates import template
 from tests.unit.copies import migrated_database, move_to
 from tests.unit.databases import database_of, on_sqlite_alone
 from tests.unit.flights import (
     FIRST_AS_OF,
-    INGESTED_UNTIL,
-    LANDED,
     SECOND_AS_OF,
     at_home,
     close_database,
     copy_home,
     empty_template,
-    january,
+    flights_template,
+    landed_template,
     lenient,
     registered_as_of,
     trained_as_of,
 )
-from tests.warm_workers import CLEAN_PROCESSES
-from tools.landing_zone import COLUMNS, lay_out
+from tests.unit.forked_server import forked_server
 
 
 @pytest.fixture(scope="session")
@@ -43,13 +38,12 @@ def _empty_template() -> Path:
 
 @pytest.fixture(scope="session")
 def _landed_template() -> Path:
-    """The source's files of the days that tests need, of which none is ingested."""
-    return template("landed", _make_landed)
+    return landed_template()
 
 
 @pytest.fixture(scope="session")
 def _flights_template() -> Path:
-    return template("flights", _make_flights)
+    return flights_template()
 
 
 @pytest.fixture(scope="session")
@@ -57,40 +51,13 @@ def _trained_template() -> Path:
     return template("trained", _make_trained)
 
 
-def _make_landed(home: Path) -> None:
-    copy_home(empty_template(), home)
-    year = template("year", lay_out)
-    for dataset in COLUMNS:
-        (home / "landing" / dataset).mkdir(parents=True)
-        for day in LANDED:
-            shutil.copy(year / dataset / f"{day}.csv", home / "landing" / dataset)
-
-
-def _make_flights(home: Path) -> None:
-    with at_home(copy_home(template("landed", _make_landed), home)):
-        catalog = Catalog()
-        for name in catalog.dataset_names():
-            for day in DAILY.between(january(1), INGESTED_UNTIL):
-                ingestion.ingest(catalog.dataset(name), day, "live")
-    _drop_what_no_test_reads(home)
-
-
 def _make_trained(home: Path) -> None:
-    with at_home(copy_home(template("flights", _make_flights), home)):
+    with at_home(copy_home(flights_template(), home)):
         catalog = Catalog()
         for model in map(catalog.model, catalog.model_names()):
             first = registered_as_of(model, FIRST_AS_OF)
             champions.promote(model.name, first.version, actor="a person", reason="the first")
             assert decide(Catalog(), lenient(model), trained_as_of(model, SECOND_AS_OF)).verdict == "blessed"
-
-
-def _drop_what_no_test_reads(home: Path) -> None:
-    """A copy's cost is its number of files: without these, each test is a quarter of a second faster."""
-    shutil.rmtree(home / "storage" / "raw")
-    shutil.rmtree(home / "storage" / "quarantine")  # no row of January is quarantined
-    for file in home.glob("landing/*/*.csv"):
-        if file.stem < str(SECOND_AS_OF):
-            file.unlink()
 
 
 @pytest.fixture(autouse=True)
@@ -103,17 +70,9 @@ def _own_home(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def server_of_clean_processes() -> Iterator[str]:
-    """The address of one that all tests, and all workers, share; it imports what it needs when the first gate asks."""
-    if address := os.environ.get(CLEAN_PROCESSES):
+    """The address of one that all tests share."""
+    with forked_server() as address:
         yield address
-        return
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(ADDRESS, raising=False)
-        server = Server()
-        server.start()
-        address = os.environ.pop(ADDRESS)
-        yield address
-        server.stop()
 
 
 @pytest.fixture(autouse=True)
