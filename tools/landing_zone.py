@@ -5,6 +5,7 @@ python -m tools.landing_zone FOLDER
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import sys
 from collections.abc import Collection
@@ -54,11 +55,13 @@ def _rows(file: Path, only: Collection[Partition]) -> pd.DataFrame:
 
 def _write_days(rows: pd.DataFrame, folder: Path, columns: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, group in rows.groupby(DAY):
+    cells = rows[columns].to_numpy(dtype=object)
+    for name, places in rows.groupby(DAY).indices.items():
         file = folder / f"{name}.csv"
         if not file.exists():  # keep files that a person has corrected
             unfinished = file.with_suffix(".unfinished")
-            group[columns].to_csv(unfinished, index=False)
+            with unfinished.open("w", encoding="utf-8", newline="") as written:  # half of what pandas takes
+                csv.writer(written, lineterminator="\n").writerows([columns, *cells[places].tolist()])
             unfinished.replace(file)
 
 
