@@ -17,7 +17,7 @@ from include.evergreen.serving.clean_processes import Server
 
 SHORTEST_WHILE_TASKS_RUN = 0.1  # seconds; leaves the processor to the tasks, and few external changes are more urgent
 SHORTEST_WAIT, LONGEST_WAIT = 0.01, 1.0  # seconds; while no task runs, one change, such as a new run, often follows another
-IDLE_SHARE = 0.1  # between the two, wait for this share of the time since the last change
+IDLE_SHARE = 0.2  # between the two, wait for this share of the time since the last change
 
 
 class PreloadingLocalExecutor(LocalExecutor):
@@ -60,9 +60,11 @@ class PreloadingLocalExecutor(LocalExecutor):
         self._clean_processes.stop()
 
     def _wait_for_change(self) -> None:
-        idle_seconds = monotonic() - self._changed_at
-        shortest = SHORTEST_WHILE_TASKS_RUN if self.running else SHORTEST_WAIT
-        wait = min(max(shortest, IDLE_SHARE * idle_seconds), LONGEST_WAIT)
-        submitted = self.running != self._known_running  # the next loop may have more to submit
-        if submitted or self.result_queue._reader.poll(wait):  # type: ignore[attr-defined]
+        is_full = len(self.running) >= self.parallelism  # nothing can start until a task ends
+        submitted = self.running != self._known_running and not is_full  # the next loop may have more to submit
+        if submitted or self.result_queue._reader.poll(LONGEST_WAIT if is_full else self._wait()):  # type: ignore[attr-defined]
             self._changed_at = monotonic()
+
+    def _wait(self) -> float:
+        shortest = SHORTEST_WHILE_TASKS_RUN if self.running else SHORTEST_WAIT
+        return min(max(shortest, IDLE_SHARE * (monotonic() - self._changed_at)), LONGEST_WAIT)

@@ -65,7 +65,7 @@ def test_with_nothing_new_it_looks_ever_more_seldom_and_soon_again_once_somethin
         executor.sync()
     assert clock.waits == sorted(clock.waits)
     assert (clock.waits[0], clock.waits[-1]) == (SHORTEST_WAIT, LONGEST_WAIT)
-    assert len(clock.waits) < 100, "no more than with a tenth of a second between looks"
+    assert len(clock.waits) < 50, "a quarter of those with a tenth of a second between looks"
     executor.running.add("a task")
     clock.waits.clear()
     executor.sync()
@@ -82,6 +82,19 @@ def test_with_nothing_new_it_looks_ever_more_seldom_and_soon_again_once_somethin
     assert executor.event_buffer == {"a task": ("success", None)}
     executor.sync()
     assert clock.waits == [SHORTEST_WAIT]
+
+
+def test_while_all_slots_are_taken_it_looks_as_seldom_as_it_ever_does(executor, clock):
+    executor.running |= {"a task", "another"}
+    for _ in range(3):
+        executor.sync()
+    assert clock.waits == [LONGEST_WAIT] * 3, "nothing more can be submitted"
+    clock.waits.clear()
+    executor.result_queue.put(("a task", "success", None))
+    executor.sync()
+    assert (executor.running, clock.waits) == ({"another"}, [])
+    executor.sync()
+    assert clock.waits == [SHORTEST_WHILE_TASKS_RUN], "one slot is free"
 
 
 def test_a_task_that_ends_wakes_it(executor, monkeypatch):
