@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 SWITCH = "EVERGREEN_PRELOAD"
 MODULES = (
+    "skops.io",  # first: it looks for names of NumPy's in all modules that there are
     "airflow.sdk.definitions.retry_policy",
     "airflow.providers.standard.operators.empty",
     "airflow.providers.standard.operators.trigger_dagrun",
@@ -42,7 +43,6 @@ MODULES = (
     "sklearn.preprocessing",
     "scipy.spatial.distance",
     "scipy.stats",
-    "skops.io",
     "mlflow",
     "mlflow.sklearn",
     "mlflow.models",
@@ -82,26 +82,27 @@ def preload(modules: tuple[str, ...] | None = None) -> list[str]:
         log.info("Preloading is disabled by %s=0", SWITCH)
         return []
     started = time.monotonic()
+    is_all = modules is None
+    modules = (*MODULES, *own_modules()) if modules is None else modules
     loaded = []
-    if modules is None:
-        modules = (*MODULES, *own_modules())
-        _find_handlers_of_assets()
     for name in modules:
         try:
             import_quietly(name)
             loaded.append(name)
         except Exception:  # whatever a library raises on import, the scheduler must start
             log.exception("%s could not be preloaded; tasks that need it will import it", name)
+    if is_all:
+        _import_providers_of_assets()
     gc.collect()
     log.info("Preloaded %d of %d modules in %.1f s", len(loaded), len(modules), time.monotonic() - started)
     return loaded
 
 
-def _find_handlers_of_assets() -> None:
-    """With the first asset of a process, Airflow imports whatever its providers have for some kind of asset."""
-    from airflow.sdk import Asset
-
+def _import_providers_of_assets() -> None:
+    """Airflow's providers say how the address of an asset is written: whoever makes the first in a process imports those that do."""
     try:
-        Asset(name="preloaded", uri="evergreen://preloaded")
-    except Exception:  # of a provider
-        log.exception("What Airflow's providers have for assets could not be preloaded; each task will look for it")
+        from evergreen_airflow.dags.common import dataset_asset
+
+        dataset_asset("any")
+    except Exception:  # as above
+        log.exception("An asset could not be made; tasks will try it again")
