@@ -57,7 +57,7 @@ def read_frame(path: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
     :param columns: the names of those to read, and nothing else of the file; None for all
     :returns: the rows in the file's order, numbered from 0
     """
-    return cast("pd.DataFrame", read_table(path, columns).to_pandas())
+    return cast("pd.DataFrame", read_table(path, columns).to_pandas(use_threads=False))
 
 
 def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -69,10 +69,11 @@ def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
     :param columns: the names of those to read, and nothing else of the file; None for all
     :returns: the rows in the file's order
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     filesystem, whole = _locate(path)
-    with _absence(whole), filesystem.open(whole, "rb") as file, damage(whole):
+    with _absence(whole), pa.OSFile(whole) if _is_local(filesystem) else filesystem.open(whole, "rb") as file, damage(whole):
         return pq.ParquetFile(file).read(columns=list(columns) if columns is not None else None, use_threads=False)
 
 
