@@ -177,9 +177,19 @@ def group_numbers(frames: Sequence[pd.DataFrame], keys: Sequence[str]) -> list[n
 
     if not keys:
         return [np.zeros(len(frame), dtype=np.int64) for frame in frames]
-    together = pd.concat([frame[list(keys)] for frame in frames], ignore_index=True)
-    numbers = together.groupby(list(keys), sort=False, dropna=True).ngroup().fillna(NO_GROUP).to_numpy(dtype=np.int64)
+    numbers, *others = [_value_numbers([frame[name] for frame in frames]) for name in keys]
+    for other in others:
+        is_missing = (numbers == NO_GROUP) | (other == NO_GROUP)
+        numbers = pd.factorize(numbers * (other.max(initial=0) + 1) + other)[0]
+        numbers[is_missing] = NO_GROUP
     return np.split(numbers, np.cumsum([len(frame) for frame in frames])[:-1])
+
+
+def _value_numbers(columns: Sequence[pd.Series]) -> np.ndarray:
+    """The number of each value, as `group_numbers` gives them, of one column after the other."""
+    import pandas as pd
+
+    return pd.factorize(pd.concat(columns, ignore_index=True))[0].astype(np.int64, copy=False)  # which says -1 for a missing one
 
 
 def _in_one_unit(moments: pd.Series) -> pd.Series:
