@@ -121,15 +121,18 @@ def labelled_frame(
     :returns: ``partition`` (text), the features, ``target`` and the rows' keys, in the columns that `columns` names; None when an input
         or any partition that may hold a label of that day is not there
     """
+    import pandas as pd
+
     if model.moment(partition) > cache_.until or not inputs_known(model, partition, cache_):
         return None
     labels = known_labels(catalog, model, partition, cache_)
     if not labels.is_mature:
         return None
     rows, features = feature_frame(catalog, model, partition, cache_, code)
-    joined = as_columns(features).assign(**{TARGET: join_labels(catalog, model, rows, labels, cache_)})
+    target = join_labels(catalog, model, rows, labels, cache_)
+    keys = as_keys(rows, catalog.dataset(model.rows).keys)  # so that a person's rows can be found in it
+    joined = pd.concat([as_columns(features), target, keys], axis="columns")
     joined.insert(0, PARTITION, partition)
-    joined = joined.join(as_keys(rows, catalog.dataset(model.rows).keys))  # so that a person's rows can be found in it
     return joined[joined[TARGET].notna()].reset_index(drop=True)
 
 
@@ -255,7 +258,8 @@ def _as_declared(
         features = features.assign(**{name: as_categories(features[name]) for name in categorical})
     try:
         chosen, wanted = features[declared], {feature.name: kinds[feature.kind] for feature in model.features}
-        typed = chosen.astype({str(name): wanted[str(name)] for name, kind in chosen.dtypes.items() if kind != wanted[str(name)]})
+        others = {str(name): wanted[str(name)] for name, kind in chosen.dtypes.items() if kind != wanted[str(name)]}
+        typed = chosen.astype(others) if others else chosen
     except (ValueError, TypeError) as error:
         told = "its value is left out, as the inputs hold personal data" if personal else str(error)
         raise ConfigError(f"{path}: a feature that is declared numeric is not: {told}") from (None if personal else error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.config.label_keys import keys_problem
@@ -92,8 +92,7 @@ def known_labels(catalog: Catalog, model: ModelConfig, partition: Partition, cac
 def join_labels(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, labels: KnownLabels, cache: PartitionCache) -> pd.Series:
     """Match labels to rows by the keys of the target's dataset: of several partitions that have a row's key, the newest decides.
 
-    Raises `ConfigError` when the keys cannot be joined, or the column is no number and no value of it is declared as positive, and
-    `DataError` when a partition has several labels for one key.
+    Raises `ConfigError` when the keys cannot be joined, or the column is no number and no value of it is declared as positive.
 
     :param catalog: what is declared now, for the keys
     :param model: the model, which declares rows and target
@@ -103,6 +102,7 @@ def join_labels(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, labels
     :returns: the label of each of ``rows``, with their index: floats (0 or 1 for a classification, by what is positive), or of several
         classes texts, as `categories.category` writes them. Missing where there is none, unless the labels are mature and
         ``target.absent`` is negative; missing, too, where the newest has no value
+    :raises DataError: when a partition has several labels for one key, or, where rows have the same keys as labels, several rows
     """
     import numpy as np
     import pandas as pd
@@ -112,7 +112,11 @@ def join_labels(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, labels
         return pd.Series(np.nan, index=rows.index, name=TARGET, dtype="string" if is_text else "float64")
     names = _shared_keys(catalog, model)
     keys = as_keys(rows, names).reset_index(drop=True)
-    exactly: Literal["one_to_one", "many_to_one"] = "one_to_one" if len(names) == len(catalog.dataset(model.rows).keys) else "many_to_one"
+    if len(names) == len(catalog.dataset(model.rows).keys) and keys.duplicated().any():
+        raise DataError(
+            f"{model.name}: several rows of {model.rows} share {', '.join(names)}, which dataset.yaml declares as their keys, so that one "
+            f"label would be theirs together. Ingest the partition again."
+        )
     values, left = np.full(len(keys), np.nan, dtype="object" if is_text else "float64"), np.arange(len(keys))
     cache.note_read(labels.versions)
     for versions in _newest_first(labels.versions):
@@ -120,8 +124,8 @@ def join_labels(catalog: Catalog, model: ModelConfig, rows: pd.DataFrame, labels
             break
         keys, given = _comparable(keys, _given(model, names, versions, cache))
         newest = given.drop_duplicates(list(keys.columns))
-        matched = keys.iloc[left].merge(newest, on=list(keys.columns), how="left", validate=exactly, indicator=MATCHED)
-        has_label = (matched[MATCHED] == "both").to_numpy()
+        matched = keys.iloc[left].merge(newest.assign(**{MATCHED: 1.0}), on=list(keys.columns), how="left")
+        has_label = matched[MATCHED].notna().to_numpy()
         values[left[has_label]] = matched.loc[has_label, TARGET].to_numpy(dtype=values.dtype)
         left = left[~has_label]
     if labels.is_mature and model.target.absent == "negative":

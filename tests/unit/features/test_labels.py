@@ -222,6 +222,11 @@ class TestKeys:
         labels = ROWS.assign(left=[1.0, 2.0, 3.0, 4.0]).iloc[::-1]
         assert joined(tmp_path, labels, keys="shop, hour, customer", rows=ROWS.iloc[[2, 0, 1, 3]]) == [3.0, 1.0, 2.0, 4.0]
 
+    def test_two_rows_of_one_label_are_refused_where_they_have_its_keys(self, tmp_path: Path) -> None:
+        labels, twice = ROWS.assign(left=[1.0, 2.0, 3.0, 4.0]), pd.concat([ROWS, ROWS.iloc[:1]], ignore_index=True)
+        with pytest.raises(DataError, match=r"chargeback: several rows of payments share customer, hour, shop, .* as their keys"):
+            joined(tmp_path, labels, keys="customer, hour, shop", rows=twice)
+
     @pytest.mark.parametrize(
         ("kind", "customers"),
         [
