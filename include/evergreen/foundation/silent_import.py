@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 import warnings
 from types import ModuleType
 
@@ -18,6 +19,8 @@ def import_quietly(name: str) -> ModuleType:
     :param name: the module's full name
     :returns: the module; the one imported before, if it was
     """
+    if name in sys.modules:  # to switch logging off and on empties what each of hundreds of loggers remembers
+        return importlib.import_module(name)
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
