@@ -106,3 +106,4 @@ def press(page, button, path):
         if answer.value.status < 500:
             break
     assert answer.value.ok, answer.value.text()
+    button.wait_for(state="hidden")  # the form closes itself; a view that is left with a form open has to be loaded anew
