@@ -19,6 +19,7 @@ from include.evergreen.config import Catalog
 from include.evergreen.foundation.errors import ConfigError, TransientError
 from include.evergreen.foundation.grain import DAILY, Grain
 from include.evergreen.monitoring import list_observations
+from include.evergreen.monitoring.triggers import list_firings
 from include.evergreen.operations.local_run import run_cycle
 from include.evergreen.registry.champions import champion
 from include.evergreen.scoring.predictions import list_predictions
@@ -174,6 +175,8 @@ def test_its_path_through_airflow_leads_to_the_next_champion(serving, browse, fo
 def test_a_model_of_hours_is_served_watched_and_trained_in_the_same_airflow(serving, folder):
     """With prices by the month: runs have the hours as keys, and hours are backfilled as days are."""
     catalog, hours = HOURLY.declare(folder / "include"), Grain("hour").between("2013-03-12T0600Z", "2013-03-12T0800Z")
+    declared = catalog.model_path(HOURLY_MODEL)
+    declared.write_text(declared.read_text().replace("above: 0.0001", "above: 1000"))  # no rule trips: it trains once, when it is asked to
     deliver_all(catalog, Grain("hour").start(hours[0]))
     run_cycle(catalog, catalog.model(HOURLY_MODEL), hours[0], reason="the first", actor="a person")
     asked = time.monotonic()
@@ -199,6 +202,7 @@ def test_a_model_of_hours_is_served_watched_and_trained_in_the_same_airflow(serv
 
     serving.api.trigger(f"{HOURLY_MODEL}.train", conf={"as_of": hours[2]})
     wait_until(lambda: champion(HOURLY_MODEL).as_of == hours[2], "the next champion")
+    assert list_firings(HOURLY_MODEL) == []
     wait_until(lambda: not serving.api.runs(f"{HOURLY_MODEL}.train", state=["queued", "running"]), "the run's end")
 
 
