@@ -42,7 +42,7 @@ def failed_run(ten_days):
     """A run of a scoring without a day, which fails for good."""
     running = ten_days  # after them, since they allow no failure
     run_id = running.api.trigger(DAG)
-    wait_until(lambda: [task for task in running.api.task_instances(DAG, run_id) if task["state"] == "failed"])
+    wait_until(lambda: running.state_of(DAG, run_id, "score") == "failed")
     return run_id
 
 
@@ -77,7 +77,7 @@ def test_a_task_fails_its_alert_appears_is_taken_with_one_click_run_again_and_re
         ours, theirs = frame_of(ada).locator(".row", has_text=day), grace.locator(".row", has_text=day)
         theirs.wait_for(timeout=ALERT_MS)
         ours.wait_for(timeout=ALERT_MS)
-        ada.wait_for_function(BELL_COUNTS, timeout=ALERT_MS)
+        ada.wait_for_function(BELL_COUNTS, timeout=ALERT_MS, polling=500)
         running.api.patch(path, {"note": "I look at it tomorrow. Bo"})
 
         ours.get_by_role("button", name="Acknowledge").click()

@@ -43,11 +43,6 @@ def alerts_on(dag_id, run_id, state="firing"):
     return [alert for alert in found if any(place.dag_id == dag_id and place.run_id == run_id for place in show_alert(alert.id).places)]
 
 
-def fetching(running: Running, run_id, dag_id="weather.ingest"):
-    tasks = running.api.task_instances(dag_id, run_id)
-    return next((task for task in tasks if task["task_id"] == "fetch"), None)
-
-
 ONCALL = """\
 channels:
   - {name: hook, type: webhook, connection: hook_ml}
@@ -147,7 +142,7 @@ def test_a_task_that_fails_is_an_alert_and_resolved_when_it_was_cleared_and_succ
     kept = running.home / "landing" / "schedules" / f"{day}.csv"  # no other test takes a file of these away: it would be the same cause
     taken = kept.rename(kept.with_suffix(".away"))
     run_id = running.api.trigger("schedules.ingest", partition_key=day)
-    wait_for(lambda: (fetching(running, run_id, "schedules.ingest") or {}).get("state") == "failed")
+    wait_for(lambda: running.state_of("schedules.ingest", run_id, "fetch") == "failed")
     (alert,), seconds = wait_for(lambda: alerts_on("schedules.ingest", run_id))
     assert seconds < 60
     assert (alert.kind, alert.dataset, alert.times) == ("task", "schedules", 1)
@@ -217,8 +212,8 @@ def waiting_task(running: Running, dag_id, run_id):
 
 
 def running_tasks(running: Running, dag_id, run_id):
-    tasks = running.api.task_instances(dag_id, run_id)
-    return {(task["task_id"], task["pid"]) for task in tasks if task["state"] == "running" and task["pid"]}
+    query = "SELECT task_id, pid FROM task_instance WHERE dag_id = ? AND run_id = ? AND state = 'running' AND pid IS NOT NULL"
+    return set(running.look(query, dag_id, run_id))
 
 
 def parent_of(pid):

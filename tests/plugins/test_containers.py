@@ -6,8 +6,6 @@ import datetime as dt
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -30,6 +28,7 @@ from include.evergreen.training.candidate import find_candidate
 from include.evergreen.training.pipeline import predict
 from include.evergreen.training.snapshot import find_snapshot
 from include.evergreen.training.take_snapshot import take_snapshot
+from tests.plugins.forked_airflow import ForkedAirflow
 from tests.servers.docker import IMAGE, DockerDaemon
 from tests.unit.flights import at_home, copy_home
 from tests.unit.lifecycle import AS_OF, MODEL, include_with, settle_ingested
@@ -284,12 +283,11 @@ def test_without_a_daemon_the_error_says_where_one_was_looked_for(declare: Any, 
         declare().execute(context())
 
 
-def test_dags_of_models_that_train_in_the_worker_import_no_docker() -> None:
-    code = (
+def test_dags_of_models_that_train_in_the_worker_import_no_docker(forked_airflow: ForkedAirflow) -> None:
+    forked_airflow.run(
         "import sys; from evergreen_airflow.dags.model import train_dag; from include.evergreen.config import Catalog\n"
         f"train_dag(Catalog().model({MODEL!r})); assert not [each for each in sys.modules if each.split('.')[0] == 'docker']"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, env={**os.environ, "PYTHONPATH": ".:plugins"}, check=True)
 
 
 def test_the_task_has_the_timeout_that_is_declared_and_survives_serialisation(declare: Any) -> None:
