@@ -119,7 +119,7 @@ def wait_for_dags(api: AirflowApi, count: int) -> None:
 
 @pytest.fixture(scope="package")
 def ten_days(running):
-    """The days up to the seventh of January, both models trained as of the eighth, and three live nights, up to the tenth."""
+    """The days up to the eighth of January, both models trained as of the ninth, and two live nights, up to the tenth."""
     for dataset in DATASETS:
         running.api.backfill(f"{dataset}.ingest", str(BACKFILLED[0]), str(BACKFILLED[-1]))
     running.settle(lambda: all(len(current_partitions(name)) == len(HISTORY) for name in DATASETS))
