@@ -14,7 +14,7 @@ from include.evergreen.config import ModelConfig
 from include.evergreen.data.partitions import current_partition, read_partition
 from include.evergreen.features import PointInTimeReader
 from include.evergreen.features.build import FeatureCode, compute_features, load_code
-from include.evergreen.features.lookback import latest_rows, looked_up, trailing_values, valid_rows
+from include.evergreen.features.lookback import NO_GROUP, group_numbers, latest_rows, looked_up, trailing_values, valid_rows
 from include.evergreen.features.partition_cache import PartitionCache
 from include.evergreen.foundation.errors import ConfigError
 from include.evergreen.foundation.grain import Partition
@@ -274,3 +274,11 @@ def test_of_rows_that_hold_for_a_time_the_one_is_found_that_held() -> None:
             assert found["tier"].astype(object).where(found["tier"].notna(), None).tolist() == tiers
             assert found.index.equals(rows.index)
     assert valid_rows(rows, table.head(0), valid_to="until", **arguments)["tier"].isna().all()  # type: ignore[arg-type]
+
+
+def test_of_several_keys_equal_ones_are_one_group_in_all_frames_and_a_missing_one_is_none() -> None:
+    rows = pd.DataFrame({"carrier": ["AA", "UA", "UA", None], "flight": pd.array([1, 2, None, 1], dtype="Int64")})
+    window = pd.DataFrame({"carrier": ["UA", "AA", "UA", "AA"], "flight": pd.array([2, 2, 1, 1], dtype="Int64")})
+    wanted, given = group_numbers([rows, window], ["carrier", "flight"])
+    assert list(wanted) == [given[3], given[0], NO_GROUP, NO_GROUP]
+    assert len(set(given)) == 4 and given.min() >= 0
