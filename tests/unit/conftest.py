@@ -10,6 +10,7 @@ import pytest
 
 from include.evergreen.config import Catalog, ModelConfig
 from include.evergreen.gates.decide import decide
+from include.evergreen.promotion.cards import holdout
 from include.evergreen.registry import champions
 from include.evergreen.serving.clean_processes import ADDRESS
 from tests.templates import template
@@ -29,6 +30,7 @@ from tests.unit.flights import (
     trained_as_of,
 )
 from tests.unit.forked_server import forked_server
+from tests.unit.lifecycle import cycled_template
 
 
 @pytest.fixture(scope="session")
@@ -159,6 +161,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]
+
+
+@pytest.fixture
+def permuted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card permutes each feature once, and not up to five times: for tests that look at no importance, nor make a template."""
+    cycled_template()  # which has a card
+    monkeypatch.setattr(holdout, "IMPORTANCE_REPEATS", (1, 1))
 
 
 @pytest.fixture

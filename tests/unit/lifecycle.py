@@ -49,10 +49,14 @@ def settle_ingested() -> None:
 
 def settle_cycled() -> CycleResult:
     """Fill this test's home as `settle_landed` does, with a cycle of `MODEL` as of `AS_OF` in it; returns its result."""
-    home = copy_home(template("made-up-cycled", _make_cycled), Settings.from_environment().home)
+    home = copy_home(cycled_template(), Settings.from_environment().home)
     result: CycleResult = pickle.loads((home / RESULT).read_bytes())
     (home / RESULT).unlink()
     return result
+
+
+def cycled_template() -> Path:
+    return template("made-up-cycled", _make_cycled)
 
 
 def day(number: int) -> Partition:

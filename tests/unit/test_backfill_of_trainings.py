@@ -27,6 +27,7 @@ PAST_DATES = 5
 FIRST = DAILY.shift(AS_OF, -PAST_DATES)
 
 
+@pytest.mark.usefixtures("permuted_once")
 @pytest.mark.timeout(600)
 def test_past_trainings_give_versions_or_rejections_and_the_newer_champion_serves_on() -> None:
     settle_cycled()

@@ -72,6 +72,7 @@ def renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalog:
     return Catalog()
 
 
+@pytest.mark.usefixtures("permuted_once")
 def test_a_model_with_our_names_for_features_is_the_same_model(renamed: Catalog) -> None:
     assert check_catalog(renamed) == []
     model = renamed.model(MODEL)

@@ -46,6 +46,7 @@ def test_it_is_sound_and_its_features_keep_the_promises_of_every_model(shape: Li
     assert [finding for check in checks for finding in examine(shape.catalog, shape.name, check)] == []
 
 
+@pytest.mark.usefixtures("permuted_once")
 def test_it_is_trained_serves_is_watched_and_replayed(shape: Living) -> None:
     catalog, model, grain = shape.catalog, shape.model, shape.model.grain
     as_of = shape.first_as_of()

@@ -51,6 +51,7 @@ def include(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return include
 
 
+@pytest.mark.usefixtures("permuted_once")
 def test_a_model_of_a_text_is_the_model_of_the_bound_that_says_the_same(include: Path) -> None:
     declared = include / "models" / MODEL / "model.yaml"
     declared.write_text(declared.read_text().replace(BOUND, AS_TEXT))

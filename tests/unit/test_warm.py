@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from multiprocessing.connection import Connection
 
+import pytest
+
 from tests.unit.warm import run_code, start_code, start_warm, warm_context
 
 
@@ -38,6 +40,11 @@ def test_what_one_starts_is_forked_from_the_same_process() -> None:
     start_warm(_tell_parents, there, daemon=False).join()
     parents = here.recv()
     assert parents == [int(run_code("import os\nprint(os.getppid())"))] * 2
+
+
+def test_what_it_prints_is_printed_where_this_process_prints(capfd: pytest.CaptureFixture[str]) -> None:
+    start_warm(os.system, "echo told; echo warned >&2").join()
+    assert capfd.readouterr() == ("told\n", "warned\n")
 
 
 def _tell_parents(answer: Connection) -> None:

@@ -95,15 +95,22 @@ class StartedCode:
 
 
 def start_warm(work: Callable[..., Any], *arguments: Any, daemon: bool = True) -> ForkServerProcess:
-    """Start ``work`` in a process with this one's environment and niceness of now."""
-    arguments = (os.nice(0), dict(os.environ), work, arguments)
-    process = warm_context().Process(target=_as_nice, args=arguments, daemon=daemon)
+    """Start ``work`` in a process with this one's environment, niceness and places for output of now."""
+    printed = [Connection(os.dup(descriptor), readable=False) for descriptor in (1, 2)]
+    process = warm_context().Process(target=_as_here, args=(os.nice(0), printed, dict(os.environ), work, arguments), daemon=daemon)
     process.start()
+    for place in printed:
+        place.close()
     return process
 
 
-def _as_nice(niceness: int, environment: dict[str, str], work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _as_here(
+    niceness: int, printed: list[Connection], environment: dict[str, str], work: Callable[..., Any], arguments: tuple[Any, ...]
+) -> None:
     os.nice(niceness - os.nice(0))
+    print_into(*(place.fileno() for place in printed))
+    for place in printed:
+        place.close()
     within(environment, work, arguments)
 
 

@@ -119,6 +119,7 @@ def test_a_card_that_was_changed_is_not_read(version: RegisteredVersion, card: s
         read_card(path)
 
 
+@pytest.mark.usefixtures("permuted_once")
 def test_the_next_version_with_these_features_takes_their_origins_from_the_card_before(
     version: RegisteredVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +138,7 @@ def test_the_next_version_with_these_features_takes_their_origins_from_the_card_
     assert tried.of["distance"][0].description == "schedules.distance, day 0"
 
 
+@pytest.mark.usefixtures("permuted_once")
 def test_origins_are_tried_again_when_a_dataset_is_declared_otherwise(
     version: RegisteredVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,6 +316,7 @@ def test_tuning_is_told_with_its_trials(facts: Facts) -> None:
     assert "3 trials on time-ordered folds, by auc" in render(tuned).decode()
 
 
+@pytest.mark.usefixtures("permuted_once")
 @pytest.mark.parametrize("kind", [ConfigError, DataError])
 def test_origins_that_cannot_be_tried_are_a_sentence_and_no_failure(
     version: RegisteredVersion, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
@@ -329,6 +332,7 @@ def test_origins_that_cannot_be_tried_are_a_sentence_and_no_failure(
     assert "Where they come from could not be tried: features() failed on synthetic rows" in html
 
 
+@pytest.mark.usefixtures("permuted_once")
 def test_origins_that_are_kept_in_a_damaged_file_are_tried_again(version: RegisteredVersion, monkeypatch: pytest.MonkeyPatch) -> None:
     from include.evergreen.promotion.cards import origins
 

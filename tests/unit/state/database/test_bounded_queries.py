@@ -74,6 +74,7 @@ def cycled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     close_database()
 
 
+@pytest.mark.usefixtures("permuted_once")
 def test_no_verb_of_the_night_reads_a_table_that_grows_from_end_to_end(
     cycled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
