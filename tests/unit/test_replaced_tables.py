@@ -350,7 +350,8 @@ def test_a_partition_reads_the_delivery_that_concerns_it(home: Path, drawn: tupl
         publish_partition(dataset=dataset, partition=key, content=content, known_at=lambda _, at=moment: at, origin="live")  # type: ignore[misc]
     concerned = {key: readiness.partitions_reading(model, name, key) for key in known}
     inputs = readiness._inputs(model.calendar_of, model.rows, model.scored_at, model.inputs)
-    for partition in model.grain.between(model.grain.at(BEGINS - 40 * 24 * HOUR), last)[-readiness.MOST_READING :]:
+    read = model.grain.between(model.grain.at(BEGINS - 40 * 24 * HOUR), last)[-readiness.MOST_READING :]
+    for partition in read[:: len(read) // 100 + 1]:  # all of them are thousands
         moment = model.moment(partition)
         candidates = [
             key for key in known if known[key] <= moment and model.oldest(name, partition) <= key <= model.newest(name, partition)
