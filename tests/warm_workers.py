@@ -6,6 +6,7 @@ import atexit
 import multiprocessing
 import os
 import sys
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
 from execnet import gateway_io
@@ -18,6 +19,12 @@ from tests.unit.warm import start_warm, warm_context
 def fork_workers() -> None:
     """From here on, xdist's workers on this machine are no new interpreters."""
     gateway_io.create_io = _ForkedWorker
+    errors = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    resource_tracker.ensure_running()  # it removes what killed processes leave, and would say so after the last test
+    os.dup2(errors, 2)
+    os.close(errors)
 
 
 class _ForkedWorker(Popen2IO):
