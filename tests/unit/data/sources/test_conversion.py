@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import math
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -74,6 +75,9 @@ def test_whole_columns_of_moments_are_taken_exactly_as_cell_by_cell(zone: str | 
 
 
 @given(st.sampled_from(TYPES), st.lists(st.none() | st.integers() | st.floats() | st.booleans() | spelt | st.datetimes(), max_size=4))
+@example("string", [None, math.nan])
+@example("timestamp", [math.nan])
+@example("boolean", [math.nan])
 def test_whole_columns_of_pythons_values_are_taken_exactly_as_cell_by_cell(kind: str, cells: list[object]) -> None:
     _assert_same_both_ways(_column(kind), cells)
 

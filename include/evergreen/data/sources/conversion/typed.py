@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from include.evergreen.config.datasets import Column
@@ -25,6 +26,7 @@ def from_typed(array: pa.Array, column: Column, where: Where) -> pa.Array:
     :raises DataError: when the type cannot be read without loss, or a cell cannot; names the type, or the first bad cell
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     kind = array.type
     if kind.equals(arrow_type(column)) and column.type in {"integer", "boolean"}:
@@ -36,6 +38,8 @@ def from_typed(array: pa.Array, column: Column, where: Where) -> pa.Array:
     numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
     if numeric and column.type in {"integer", "number", "boolean"}:
         return _from_numbers(array, column, where)
+    if pa.types.is_floating(kind) and pc.all(pc.is_nan(array.cast(pa.float64()).fill_null(math.nan))).as_py():
+        return pa.nulls(len(array), arrow_type(column))  # what pandas makes of a column without values
     raise DataError(
         f"{where(0)}: {column.label} is of the type {kind}, which cannot be read as {column.type} without loss; "
         f"allowed: {ALLOWED[column.type]}. Fix it at its source, or change the column's type in dataset.yaml."
