@@ -209,8 +209,9 @@ class _Rows:
         :param metrics: by Great Expectations' ids of them; of these rows, or summed over chunks
         :returns: whether it is content, and what it says that it observed
         """
-        verdict: tuple[bool, str] = self._computed(declared, partial(declared.judge, metrics, self._engine))
-        return verdict
+        arguments: dict[str, Any] = {"metrics": metrics, "execution_engine": self._engine, "runtime_configuration": declared.runtime}
+        outcome = self._computed(declared, partial(declared.implementation.metrics_validate, **arguments))
+        return bool(outcome.success), str(outcome.result.get("observed_value", ""))
 
     def failing(self, declared: Declared, metrics: dict[Any, Any]) -> np.ndarray:
         """Find all rows that fail: those where the condition holds that Great Expectations counted.

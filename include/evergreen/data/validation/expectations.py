@@ -19,7 +19,6 @@ from include.evergreen.foundation.team_code import TEAM_ERRORS
 
 if TYPE_CHECKING:
     import pandas as pd
-    from great_expectations.execution_engine import ExecutionEngine
     from great_expectations.expectations.expectation import Expectation as GxExpectation
 
 MOST_KEPT = 100  # datasets whose expectations one process keeps
@@ -30,15 +29,13 @@ BATCH = "rows"  # what the rows are called in Great Expectations' metrics: the s
 class Declared:
     """One expectation of a dataset, ready to be evaluated.
 
-    ``columns`` are those that it must be given, and ``metrics`` Great Expectations' configurations of what it needs, by name;
-    ``result_format`` is Great Expectations', too: how much of its result is to be told.
+    ``columns`` are those that it must be given, and ``metrics`` Great Expectations' configurations of what it needs, by name.
     """
 
     expectation: Expectation
     implementation: GxExpectation
     columns: tuple[str, ...]
     metrics: dict[str, Any]
-    result_format: dict[str, Any]
     custom: bool
 
     @property
@@ -47,24 +44,10 @@ class Declared:
         metric: str | None = getattr(self.implementation, "map_metric", None)
         return metric if f"{metric}.unexpected_count" in self.metrics else None
 
-    def judge(self, metrics: dict[Any, Any], engine: ExecutionEngine) -> tuple[bool, str]:
-        """Have Great Expectations judge metrics; raises what it raises.
-
-        Its own `metrics_validate` looks up once more what the expectation needs, a fifth of what validating a small partition takes.
-        A class of a team's own may have another.
-
-        :param metrics: by Great Expectations' ids of them
-        :param engine: that computed them
-        :returns: whether the expectation holds, and what it observed; nothing of one about rows
-        """
-        if self.custom:
-            told = self.implementation.metrics_validate(metrics, _runtime(self.implementation), engine)
-            return bool(told.success), str(told.result.get("observed_value", ""))
-        given = {name: metrics[configuration.id] for name, configuration in self.metrics.items()}
-        found = self.implementation._validate(given, {"result_format": dict(self.result_format)}, engine)
-        outcome = found if isinstance(found, dict) else found.to_json_dict()
-        is_about_rows = self.result_format["result_format"] == "BOOLEAN_ONLY"
-        return bool(outcome["success"]), "" if is_about_rows else str(outcome.get("result", {}).get("observed_value", ""))
+    @property
+    def runtime(self) -> dict[str, Any]:
+        """Great Expectations' runtime configuration for it: how much of its result is to be told."""
+        return _runtime(self.implementation)
 
     @property
     def label(self) -> str:
@@ -156,8 +139,8 @@ def _declared(dataset: DatasetConfig, expectation: Expectation, frame: pd.DataFr
             implementation = kind(batch_id=BATCH, **_with_moments(dataset, expectation))
     except (GreatExpectationsError, TypeError, ValueError) as error:
         raise ConfigError(f"{dataset.name}: {expectation.expect} does not take {expectation.arguments}: {error}") from error
-    columns, needed = _columns(dataset, implementation, expectation), _needed(dataset, implementation, expectation, frame)
-    declared = Declared(expectation, implementation, columns, dict(needed.metric_configurations), needed.result_format, custom)
+    columns, metrics = _columns(dataset, implementation, expectation), _metrics(dataset, implementation, expectation, frame)
+    declared = Declared(expectation, implementation, columns, metrics, custom)
     if expectation.on_fail == "quarantine" and declared.map_metric is None:
         raise ConfigError(
             f"{dataset.name}: {expectation.expect} judges the partition as a whole, so on_fail cannot be 'quarantine'; "
@@ -255,8 +238,7 @@ def _nothing_of_others_replaced(dataset: DatasetConfig, path: str, module_name: 
         )
 
 
-def _needed(dataset: DatasetConfig, implementation: GxExpectation, expectation: Expectation, frame: pd.DataFrame) -> Any:
-    """Great Expectations' `ValidationDependencies`: its metric configurations, and how much of its result is to be told."""
+def _metrics(dataset: DatasetConfig, implementation: GxExpectation, expectation: Expectation, frame: pd.DataFrame) -> dict[str, Any]:
     from great_expectations.execution_engine import PandasExecutionEngine
 
     engine = PandasExecutionEngine()
@@ -264,13 +246,14 @@ def _needed(dataset: DatasetConfig, implementation: GxExpectation, expectation: 
     try:
         with registered([implementation]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return implementation.get_validation_dependencies(execution_engine=engine, runtime_configuration=_runtime(implementation))
+            needed = implementation.get_validation_dependencies(execution_engine=engine, runtime_configuration=_runtime(implementation))
     except MemoryError:  # the machine's
         raise
     except TEAM_ERRORS as error:
         raise ConfigError(
             f"{dataset.name}: {expectation.expect} with {expectation.arguments} cannot be computed: {type(error).__name__}: {error}"
         ) from error
+    return dict(needed.metric_configurations)
 
 
 def _runtime(implementation: GxExpectation) -> dict[str, Any]:
